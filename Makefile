@@ -1,0 +1,47 @@
+# Everything below needs Python 3.11 or newer and make, nothing else. Run `make` for the list.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.everwhen-setup
+
+LOG   ?= sqlite:///.demo/log.db
+STORE ?= sqlite:///.demo/store.db
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check parts clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## Make .venv with all that development needs
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed and $(PYTHON) is not: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+		{ echo "$(PYTHON) cannot make virtual environments: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,postgres]'
+	@touch $@
+
+demo: setup ## Run the example; LOG=kafka://HOST:PORT and STORE=postgresql+psycopg://... choose real parts
+	@mkdir -p .demo
+	$(BIN)/python -m examples.flights --log '$(LOG)' --store '$(STORE)'
+
+test: parts ## Run the tests; PYTEST_ADDOPTS='-k late -x' narrows them down
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+check: setup ## Lint, format check, types, import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy sdk/everwhen examples tests
+	$(BIN)/lint-imports
+
+# Not a condition of the tests: where Kafka's jars cannot be had, they run on another broker and say so.
+parts: setup ## Fetch Kafka's jars once, into the user's cache
+	@$(BIN)/python -m everwhen.testing.parts fetch || echo "going on without Kafka's jars"
+
+clean: ## Remove what the targets made, .venv too
+	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find sdk examples tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""What Everwhen is for, in two programs that run: ``examples.bank`` and ``examples.flights``."""

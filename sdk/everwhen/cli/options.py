@@ -1,0 +1,72 @@
+"""What the commands' options have in common: each can come from the environment."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeVar
+
+import click
+
+from everwhen.connect import LogTarget
+from everwhen.errors import SettingsError
+from everwhen.instants import from_micros, parse_instant
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_KAFKA = "kafka://"
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """Declare an option that the environment can set too: ``--valid-at`` as ``EVERWHEN_VALID_AT``."""
+    flag = next(name for name in names if name.startswith("--"))
+    variable = f"EVERWHEN_{flag.removeprefix('--').replace('-', '_').upper()}"
+    return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+def instant_option(name: str, help_text: str) -> Callable[[F], F]:
+    """Declare an option that takes an instant."""
+    return option(name, metavar="TIME", callback=_read_instant, help=help_text)
+
+
+log_option = option(
+    "--log", metavar="URL", help="Where the events are: kafka://HOST:PORT[,HOST:PORT] or sqlite:///FILE."
+)
+kafka_option = option(
+    "--kafka",
+    metavar="NAME=VALUE",
+    multiple=True,
+    help="A setting of librdkafka's, such as security.protocol=SSL; give one option for each. Keep secrets out of "
+    "the command line: the variable takes them too, separated by spaces.",
+)
+store_option = option(
+    "--store", metavar="URL", help="Where the timelines are: postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE."
+)
+known_at_option = instant_option("--known-at", "As known at this instant: only what the log had recorded by then counts.")
+basis_option = option(
+    "--basis", metavar="TOKEN", help="As known at this basis, which an earlier answer gave; the answer is the same for ever."
+)
+json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def log_target(log: str | None, kafka: tuple[str, ...]) -> LogTarget | None:
+    """Combine ``--log`` and ``--kafka`` to what names a log.
+
+    :raises SettingsError: if a setting has no value, or the log is not Kafka.
+    """
+    if not kafka:
+        return log
+    if log is None or not log.startswith(_KAFKA):
+        raise SettingsError("--kafka needs a log in Kafka; give --log kafka://HOST:PORT")
+    settings = {"bootstrap.servers": log.removeprefix(_KAFKA).rstrip("/")}
+    for pair in kafka:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            # The text is not repeated: it may be a secret that lost its name.
+            raise SettingsError("a --kafka setting is not NAME=VALUE; write it like security.protocol=SSL")
+        settings[name] = value
+    return settings
+
+
+def _read_instant(_context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    return None if value is None else from_micros(parse_instant(value, parameter.opts[0]))

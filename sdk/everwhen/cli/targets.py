@@ -1,0 +1,81 @@
+"""``MODULE:NAME``: finding a projection or a topic in the user's code."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from everwhen.errors import ArgumentError, EverwhenError
+from everwhen.event import Topic
+from everwhen.projection import Projection
+
+T = TypeVar("T", Topic, Projection[Any])
+
+_ABSENT = object()
+
+
+def load_projection(target: str) -> Projection[Any]:
+    """Import ``MODULE:PROJECTION``; see :func:`_load`."""
+    return _load(target, Projection, "projection")
+
+
+def load_topic(target: str) -> Topic:
+    """Import ``MODULE:TOPIC``; see :func:`_load`."""
+    return _load(target, Topic, "topic")
+
+
+def _load(target: str, kind: type[T], noun: str) -> T:
+    """Import a module, looking in the working directory first, and return what stands in it under a name.
+
+    :raises ArgumentError: if there is no such module or name, it is something else, or the import fails.
+    """
+    module_name, _, name = target.partition(":")
+    if not all(part.isidentifier() for part in [*module_name.split("."), name]):
+        raise ArgumentError(f"{target!r} is not MODULE:{noun.upper()}; write it like bank:account, with bank as in an import")
+    module = _import(module_name)
+    value = vars(module).get(name, _ABSENT)
+    if isinstance(value, kind):
+        return value
+    what = f"module {module_name} has no {name}" if value is _ABSENT else f"{target} is a {type(value).__name__}"
+    there = sorted(key for key, each in vars(module).items() if isinstance(each, kind))
+    choice = f"its {noun}s are: {', '.join(there)}" if there else f"there is no {noun} in it"
+    raise ArgumentError(f"{what}, and a {noun} is needed; {choice}")
+
+
+def _import(name: str) -> ModuleType:
+    directory = str(Path.cwd())
+    if directory not in sys.path:
+        sys.path.insert(0, directory)
+    try:
+        return importlib.import_module(name)
+    except EverwhenError:
+        raise  # a declaration that is wrong says so itself
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{name}.".startswith(f"{error.name}."):
+            raise ArgumentError(
+                f"there is no module {error.name}; start in the directory that holds it, or install it"
+            ) from error
+        raise ArgumentError(f"importing {name} failed at {_where(error, name)}: {error}; install it") from error
+    except (Exception, SystemExit) as error:
+        # The exception's text is the user's own and may show a value.
+        raise ArgumentError(
+            f"importing {name} failed at {_where(error, name)} with {type(error).__name__}; "
+            "everwhen --traceback shows where it comes from"
+        ) from error
+
+
+def _where(error: BaseException, name: str) -> str:
+    """The last line of the user's own package that was being executed."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"line {error.lineno} of {Path(error.filename).name}"
+    package = name.partition(".")[0]
+    lines = [
+        f"line {line} of {module}"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+        if (module := str(frame.f_globals.get("__name__"))).partition(".")[0] == package
+    ]
+    return lines[-1] if lines else "its first line"

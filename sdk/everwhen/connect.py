@@ -1,0 +1,183 @@
+"""From URLs and settings to concrete objects: the one place that knows every adapter.
+
+The classes here are those that users construct. Each adds to its namesake only how arguments are resolved; adapters
+are imported when a URL asks for them, so a reader loads no Kafka client and a publisher no database driver.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
+
+from pydantic import BaseModel
+
+from everwhen import publisher as _publisher
+from everwhen import reader as _reader
+from everwhen import worker as _worker
+from everwhen.errors import SettingsError
+from everwhen.event import Topic
+from everwhen.ports.clock import Clock, SystemClock
+from everwhen.ports.log import Log
+from everwhen.ports.store import Store
+from everwhen.projection import Projection
+from everwhen.worker import Progress, WorkerSettings
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, Engine
+
+LogTarget: TypeAlias = str | Mapping[str, Any] | Log
+"""``kafka://HOST:PORT[,HOST:PORT]``, ``sqlite:///FILE``, or librdkafka's own settings as a mapping."""
+StoreTarget: TypeAlias = "str | URL | Engine | Store"
+"""A SQLAlchemy URL or engine of SQLite or PostgreSQL."""
+
+S = TypeVar("S")
+M = TypeVar("M", bound=BaseModel)
+
+_SQLITE = "sqlite:///"
+
+
+def open_log(target: LogTarget | None = None) -> Log:
+    """Open a log.
+
+    :param target: where it is; from the environment variable ``EVERWHEN_LOG`` if left out.
+    :raises SettingsError: if it is missing, of no kind that we know, or holds a setting that breaks a guarantee.
+    """
+    target = _or_environment(target, "EVERWHEN_LOG", "log", "kafka://localhost:9092 or sqlite:///log.db")
+    if isinstance(target, str) and target.startswith(_SQLITE):
+        from everwhen.local import LocalLog
+
+        return LocalLog(Path(_file(target, "log")))
+    if isinstance(target, Mapping) or (isinstance(target, str) and target.startswith("kafka://")):
+        from everwhen.kafka import KafkaLog
+
+        return KafkaLog(target)
+    if isinstance(target, str):
+        raise SettingsError(f"log {_scheme(target)} is not known; give kafka://HOST:PORT or sqlite:///FILE")
+    return target
+
+
+def open_store(target: StoreTarget | None = None) -> Store:
+    """Open a store.
+
+    :param target: where it is; from the environment variable ``EVERWHEN_STORE`` if left out.
+    :raises SettingsError: if it is missing, or not a URL that we know.
+    :raises MissingExtra: if its driver is not installed.
+    """
+    example = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
+    target = _or_environment(target, "EVERWHEN_STORE", "store", example)
+    if hasattr(target, "prepare") and hasattr(target, "claim"):
+        return target
+    from everwhen.sql import SqlStore
+
+    return SqlStore(target)
+
+
+class Publisher(_publisher.Publisher):
+    __doc__ = _publisher.Publisher.__doc__
+
+    def __init__(self, topic: Topic, log: LogTarget | None = None, *, clock: Clock | None = None) -> None:
+        """Open a publisher.
+
+        :param topic: what may be published.
+        :param log: ``kafka://HOST:PORT``, ``sqlite:///FILE`` or a mapping of librdkafka settings; from the environment
+            variable ``EVERWHEN_LOG`` if left out. A local file that does not have the topic yet gets it.
+        :param clock: what ``occurred_at`` is when it is left out; the machine's clock by default.
+        :raises ContractError: if event classes and contract files do not agree.
+        :raises TopicNotFound: if Kafka has no such topic.
+        """
+        contracts_first = topic.codec  # a contract error should not leave a connection or a file behind
+        del contracts_first
+        opened = open_log(log)
+        if isinstance(log, str | None) and _is_local(opened):
+            opened.create_topic(topic.name, topic.partitions)
+        super().__init__(topic, opened, clock or SystemClock())
+
+
+class Worker(_worker.Worker):
+    __doc__ = _worker.Worker.__doc__
+
+    def __init__(
+        self,
+        projection: Projection[Any],
+        log: LogTarget | None = None,
+        store: StoreTarget | None = None,
+        *,
+        group: str | None = None,
+        partitions: Sequence[int] | None = None,
+        settings: WorkerSettings | None = None,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Prepare a worker; :meth:`run` starts it.
+
+        :param projection: what to fold.
+        :param log: as for :class:`Publisher`; from ``EVERWHEN_LOG`` if left out.
+        :param store: a SQLAlchemy URL or engine; from ``EVERWHEN_STORE`` if left out.
+        :param group: the consumer group; by default one per generation of the projection.
+        :param partitions: read exactly these partitions instead of sharing the topic with a group.
+        :param settings: everything else that can be set; ``group`` and ``partitions`` here come first.
+        :param progress: called after every batch.
+        """
+        chosen = settings or WorkerSettings()
+        merged = WorkerSettings(
+            group=group or chosen.group,
+            partitions=chosen.partitions if partitions is None else tuple(partitions),
+            batch_records=chosen.batch_records,
+            buffer_bytes=chosen.buffer_bytes,
+            cache_bytes=chosen.cache_bytes,
+            depth=chosen.depth,
+            revoke_seconds=chosen.revoke_seconds,
+        )
+        super().__init__(projection, open_log(log), open_store(store), merged, progress)
+
+
+class Reader(_reader.Reader[S]):
+    __doc__ = _reader.Reader.__doc__
+
+    @overload
+    def __init__(
+        self: Reader[M], projection: Projection[M], store: StoreTarget | None = None, *, clock: Clock | None = None
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Reader[dict[str, Any]], projection: str, store: StoreTarget | None = None, *, clock: Clock | None = None
+    ) -> None: ...
+
+    def __init__(
+        self, projection: Projection[Any] | str, store: StoreTarget | None = None, *, clock: Clock | None = None
+    ) -> None:
+        """Open a reader.
+
+        :param projection: the projection, for states of its model; or only its name, for plain dicts.
+        :param store: a SQLAlchemy URL or engine; from the environment variable ``EVERWHEN_STORE`` if left out.
+        :param clock: what ``now`` is; the machine's clock by default.
+        """
+        name = projection if isinstance(projection, str) else projection.name
+        states: Any = _reader.DictStates() if isinstance(projection, str) else _reader.ModelStates(projection)
+        super().__init__(name, states, open_store(store), clock or SystemClock())
+
+
+def _or_environment(target: Any, variable: str, argument: str, example: str) -> Any:
+    if target is None:
+        target = os.environ.get(variable)
+    if target is None or target == "":
+        raise SettingsError(f"no {argument} was given; pass one or set {variable}, for example {example}")
+    return target
+
+
+def _file(url: str, argument: str) -> str:
+    path = url.removeprefix(_SQLITE)
+    if not path or path.startswith(":memory:"):
+        raise SettingsError(f"{argument} {_SQLITE} needs a file: an in-memory database is seen by one connection only")
+    return path
+
+
+def _scheme(url: str) -> str:
+    """The part of a URL that can be shown: it may hold a password further on."""
+    return repr(url.partition("://")[0] + "://…") if "://" in url else "without a scheme"
+
+
+def _is_local(log: Log) -> bool:
+    return type(log).__module__.startswith("everwhen.local")

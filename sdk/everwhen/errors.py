@@ -1,0 +1,185 @@
+"""Every error Everwhen raises, in one tree with one root.
+
+::
+
+    EverwhenError
+    ├── UsageError                  the program is wrong; raised where it is written or first used
+    │   ├── DeclarationError        an Event, Topic or Projection that cannot be declared so
+    │   │   └── ContractError       an event class and the files under schemas/ do not agree
+    │   ├── InstantError            a time that is naive, too fine, not a datetime or out of range
+    │   ├── ArgumentError           another argument that cannot be meant
+    │   ├── ClosedError             used after close, or in a process that was forked off
+    │   └── SettingsError           a setting, URL or option that is wrong or breaks a guarantee
+    │       └── MissingExtra        an optional part is not installed
+    ├── LogError                    the log (Kafka, or the local file) says no
+    │   ├── LogUnavailable          it cannot be reached
+    │   ├── TopicNotFound
+    │   ├── TopicSettingsError      the topic's settings endanger the guarantee
+    │   ├── OffsetOutOfRange        the position we need is not in the log any more, or not yet
+    │   └── PublishError            an event was not taken by the log
+    │       └── EventTooLarge
+    ├── StoreError                  the database says no
+    │   ├── StoreUnavailable        it cannot be reached, or asks to try again
+    │   ├── StoreMismatch           its tables are of another schema version, or not ours
+    │   ├── GenerationMismatch      it was built by another version or other code of the projection
+    │   ├── ProjectionNotFound      nothing has been projected under that name
+    │   └── Fenced                  another worker has claimed the partition
+    ├── RecordError                 one record of the log cannot be applied; carries its position
+    │   ├── MalformedRecord         bytes, headers or key that cannot be read
+    │   ├── UnknownSchema           the writer's schema is not among the contracts
+    │   ├── SplitEntity             an entity's records come from two partitions
+    │   └── HandlerError            the projection's function raised, or returned something else
+    └── AnswerError                 ``answer.require()``: there is no state, and this says why
+        ├── BeforeFirstEvent
+        ├── EntityDeleted
+        ├── NeverExisted
+        ├── HistoryTruncated
+        ├── NotYetProjected
+        ├── EntityQuarantined
+        └── NotStored               an earlier belief that only the projection's code can fold
+
+A message says what happened, where (topic, partition, offset, entity, event type) and what to do. It never
+holds a payload or a secret; the exception that caused it is chained as ``__cause__``.
+"""
+
+from __future__ import annotations
+
+
+class EverwhenError(Exception):
+    """The root: ``except EverwhenError`` catches everything that this package raises on purpose."""
+
+
+class UsageError(EverwhenError):
+    """The program, its declarations or its settings are wrong; trying again does not help."""
+
+
+class DeclarationError(UsageError, TypeError):
+    """An event class, a topic or a projection cannot be declared like this."""
+
+
+class ContractError(DeclarationError):
+    """An event class does not agree with its contract files, or a change would break readers of old events."""
+
+
+class InstantError(UsageError, ValueError):
+    """A time that is naive, finer than a microsecond, not a ``datetime``, or out of range."""
+
+
+class ArgumentError(UsageError, ValueError):
+    """An argument that cannot be meant, such as an empty entity id."""
+
+
+class ClosedError(UsageError):
+    """The object was closed, or belongs to the process that this one was forked from."""
+
+
+class SettingsError(UsageError, ValueError):
+    """A setting, a URL or an option is wrong, or would break a guarantee."""
+
+
+class MissingExtra(SettingsError, ImportError):
+    """An optional dependency is needed for this URL or call and is not installed."""
+
+
+class LogError(EverwhenError):
+    """The log refused or failed."""
+
+
+class LogUnavailable(LogError):
+    """The log cannot be reached; it may pass."""
+
+
+class TopicNotFound(LogError):
+    """The topic does not exist in this log."""
+
+
+class TopicSettingsError(LogError):
+    """The topic exists, and its settings would lose or reorder history."""
+
+
+class OffsetOutOfRange(LogError):
+    """The log does not hold the position that comes next for us."""
+
+
+class PublishError(LogError):
+    """An event was not acknowledged by the log."""
+
+
+class EventTooLarge(PublishError, ValueError):
+    """The encoded event is over the size limit; nothing was sent."""
+
+
+class StoreError(EverwhenError):
+    """The database refused or failed."""
+
+
+class StoreUnavailable(StoreError):
+    """The database cannot be reached, or asks to try again; it may pass."""
+
+
+class StoreMismatch(StoreError):
+    """The store's tables are of another schema version than this package."""
+
+
+class GenerationMismatch(StoreError):
+    """What the store holds was built by another version, or by other code, of the projection."""
+
+
+class ProjectionNotFound(StoreError):
+    """The store holds nothing under this projection's name."""
+
+
+class Fenced(StoreError):
+    """Another worker has claimed the partition; nothing of this batch was written."""
+
+
+class RecordError(EverwhenError):
+    """One record of the log cannot be applied. Its partition stops in front of it."""
+
+
+class MalformedRecord(RecordError):
+    """The record's key, headers or bytes cannot be read."""
+
+
+class UnknownSchema(RecordError):
+    """The schema that the record was written with is not among the contracts."""
+
+
+class SplitEntity(RecordError):
+    """An entity has records in two partitions, whose offsets have no order between them."""
+
+
+class HandlerError(RecordError):
+    """A handler of the projection raised, or returned something that is not its state."""
+
+
+class AnswerError(EverwhenError, LookupError):
+    """An answer without a state was required to have one."""
+
+
+class BeforeFirstEvent(AnswerError):
+    """The instant asked for lies before the entity's first event."""
+
+
+class EntityDeleted(AnswerError):
+    """The entity is deleted at the instant asked for."""
+
+
+class NeverExisted(AnswerError):
+    """No event of this entity has been projected."""
+
+
+class HistoryTruncated(AnswerError):
+    """The history before this instant was pruned."""
+
+
+class NotYetProjected(AnswerError, TimeoutError):
+    """The projection has not yet read the log up to the point asked for."""
+
+
+class EntityQuarantined(AnswerError):
+    """The entity is parked in front of an event that cannot be applied."""
+
+
+class NotStored(AnswerError):
+    """An earlier belief that is not stored as a row; only a reader with the projection's code can fold it."""

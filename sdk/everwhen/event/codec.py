@@ -1,0 +1,267 @@
+"""The codec: bytes of a record's value, to and from an event.
+
+Three frames are read, whatever is written:
+
+- Avro's single-object encoding (specification 1.12, section of that name): ``C3 01``, the CRC-64-AVRO fingerprint of
+  the writer's schema in 8 bytes, least significant first, then the datum. Written where no registry knows the schema.
+- Confluent's wire format: ``00``, the schema's id in 4 bytes, most significant first, then the datum.
+- Confluent's header form: the header ``__value_schema_id`` holds ``00`` and a 4-byte id, or ``01`` and a 16-byte GUID;
+  the value is the bare datum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from io import BytesIO
+from typing import Protocol, TypeAlias
+from uuid import UUID
+
+from fastavro import schemaless_reader, schemaless_writer
+from pydantic import ValidationError
+
+from everwhen.errors import ArgumentError, ContractError, InstantError, MalformedRecord, RecordError, UnknownSchema
+from everwhen.event import compatibility
+from everwhen.event.avro import Schema
+from everwhen.event.contracts import Contract, Contracts, Version
+from everwhen.event.headers import Headers
+from everwhen.event.model import Event, event_shape
+from everwhen.event.values import reading, writing
+
+SchemaRef: TypeAlias = int | UUID
+"""How a schema registry names a schema: by its id, or by its GUID."""
+
+SCHEMA_ID_HEADER = "__value_schema_id"
+
+_SINGLE_OBJECT = b"\xc3\x01"
+_CONFLUENT = b"\x00"
+_CONFLUENT_GUID = b"\x01"
+
+_Write: TypeAlias = Callable[[Event], bytes]
+_Read: TypeAlias = Callable[[bytes, int], Event]
+
+
+class SchemaIds(Protocol):
+    """A schema registry, as far as a codec needs one. Implementations can be called from several threads."""
+
+    def id_for(self, schema: Schema) -> int | None:
+        """Return the registry's id of a schema; ``None`` if it does not know it."""
+        ...
+
+    def schema_for(self, ref: SchemaRef) -> Schema | None:
+        """Return the schema of an id or GUID; ``None`` if the registry does not know it."""
+        ...
+
+
+class ConstantIds:
+    """A registry that is a constant mapping, for a fixed set of schemas and for tests. Immutable."""
+
+    def __init__(self, schemas: Mapping[SchemaRef, Schema]) -> None:
+        self._schemas = dict(schemas)
+
+    def id_for(self, schema: Schema) -> int | None:
+        """Return the id of a schema; ``None`` if it has none."""
+        return next((ref for ref, known in self._schemas.items() if known == schema and isinstance(ref, int)), None)
+
+    def schema_for(self, ref: SchemaRef) -> Schema | None:
+        """Return the schema of an id or GUID; ``None`` if there is none."""
+        return self._schemas.get(ref)
+
+
+class Codec:
+    """Encodes and decodes the events of one topic. Threads can share it.
+
+    :param contracts: the topic's contracts.
+    :param ids: a schema registry. With one, events whose newest schema it knows are written in Confluent's frame.
+    """
+
+    def __init__(self, contracts: Contracts, ids: SchemaIds | None = None) -> None:
+        self._contracts = contracts
+        self._ids = ids
+        # Caches without a lock: two threads that miss at once put in functions that do the same.
+        self._writers: dict[type[Event], _Write] = {}
+        self._readers: dict[bytes, _Read] = {}
+        self._referred: dict[SchemaRef, _Read] = {}
+
+    def encode(self, event: Event) -> bytes:
+        """Return an event as a record's value.
+
+        :raises ArgumentError: if the topic does not hold the event's class, or a field's value has no place in its
+            Avro type; the message names the field and never the value.
+        """
+        write = self._writers.get(type(event))
+        if write is None:
+            write = self._writers[type(event)] = self._writer(type(event))
+        return write(event)
+
+    def decode(self, value: bytes | None, headers: Headers | None = None) -> Event:
+        """Return the event that a record's value holds, as its class is today.
+
+        :param headers: the record's headers; only ``__value_schema_id`` is looked at.
+        :raises MalformedRecord: if the bytes are not those of an event.
+        :raises UnknownSchema: if the writer's schema is not known, or today's class cannot read it.
+        """
+        if value is None:
+            raise MalformedRecord("the value is null (a tombstone); an event has a value")
+        if value[:2] == _SINGLE_OBJECT:
+            read = self._readers.get(value[2:10])
+            if read is not None:
+                return read(value, 10)
+        return self._decode_otherwise(value, headers)
+
+    def _decode_otherwise(self, value: bytes, headers: Headers | None) -> Event:
+        match = self._contracts.match(value[2:10]) if value[:2] == _SINGLE_OBJECT else None
+        if match is not None:
+            read = self._readers[value[2:10]] = _reader(match.contract, match.version)
+            return read(value, 10)
+        for name, reference in headers or ():
+            if name == SCHEMA_ID_HEADER:
+                return self._referred_reader(_reference(reference))(value, 0)
+        if value[:1] == _CONFLUENT:
+            if len(value) < 5:
+                raise MalformedRecord("the value is truncated within its schema id")
+            return self._referred_reader(int.from_bytes(value[1:5], "big"))(value, 5)
+        raise _unknown_frame(value)
+
+    def _referred_reader(self, ref: SchemaRef) -> _Read:
+        read = self._referred.get(ref)
+        if read is None:
+            read = self._referred[ref] = self._look_up(ref)
+        return read
+
+    def _look_up(self, ref: SchemaRef) -> _Read:
+        if self._ids is None:
+            raise UnknownSchema(f"the value refers to the schema {ref} of a registry, and no registry is configured")
+        schema = self._ids.schema_for(ref)
+        if schema is None:
+            raise UnknownSchema(f"the registry does not know the schema {ref}")
+        try:
+            version = Version.of(0, schema)
+        except ContractError as error:
+            raise UnknownSchema(f"the registry's schema {ref} cannot be used: {error}") from error
+        contract = self._contracts.of_type(version.node.name)
+        if contract is None:
+            raise UnknownSchema(
+                f"the registry's schema {ref} is of the type {version.node.name}; add its class to the topic's events"
+            )
+        problems = compatibility.compare(version.node, contract.newest.node)
+        if problems:
+            raise UnknownSchema(f"{contract.event.__name__} cannot read the registry's schema {ref}: {problems[0]}")
+        return _reader(contract, version)
+
+    def _writer(self, event: type[Event]) -> _Write:
+        contract = self._contracts.of_class(event)
+        if contract is None:
+            raise ArgumentError(f"{event.__name__} is not among the topic's events; add it to Topic(events=[...])")
+        number = self._ids.id_for(contract.newest.schema) if self._ids is not None else None
+        if number is None:
+            return _writer(contract, _SINGLE_OBJECT + contract.newest.fingerprint)
+        return _writer(contract, _CONFLUENT + number.to_bytes(4, "big"))
+
+
+def _unknown_frame(value: bytes) -> RecordError:
+    if value[:2] != _SINGLE_OBJECT:
+        start = f"starts with 0x{value[:2].hex()}" if value else "is empty"
+        return MalformedRecord(
+            f"the value {start}; it has neither Avro's single-object encoding (0xc301) nor Confluent's frame (0x00)"
+        )
+    if len(value) < 10:
+        return MalformedRecord("the value is truncated within its schema fingerprint")
+    return UnknownSchema(
+        f"no contract has the schema fingerprint {value[9:1:-1].hex()}; "
+        "add the contract file that it was written with, or its event class"
+    )
+
+
+def _reference(header: bytes | None) -> SchemaRef:
+    if header is not None and header[:1] == _CONFLUENT and len(header) == 5:
+        return int.from_bytes(header[1:], "big")
+    if header is not None and header[:1] == _CONFLUENT_GUID and len(header) == 17:
+        return UUID(bytes=header[1:])
+    raise MalformedRecord(f"the header {SCHEMA_ID_HEADER} is neither 00 and a 4-byte id nor 01 and a 16-byte GUID")
+
+
+def _writer(contract: Contract, frame: bytes) -> _Write:
+    schema = contract.newest.parsed
+    convert = writing(event_shape(contract.event))
+
+    def write(event: Event) -> bytes:
+        buffer = BytesIO()
+        buffer.write(frame)
+        try:
+            schemaless_writer(buffer, schema, convert(event))
+        except Exception as error:  # noqa: BLE001 - whatever fastavro raises, a value did not fit its type
+            # Not chained: fastavro's message can hold the value.
+            raise _unwritable(contract, event, error) from None
+        return buffer.getvalue()
+
+    return write
+
+
+def _unwritable(contract: Contract, event: Event, error: Exception) -> ArgumentError:
+    """Find the field to blame: the first whose addition to the fields before it fails."""
+    schema, shape = contract.newest.schema, event_shape(contract.event)
+    for count, field in enumerate(shape.fields, start=1):
+        beginning = Version.of(0, schema | {"fields": schema["fields"][:count]})
+        convert = writing(replace(shape, fields=shape.fields[:count]))
+        try:
+            schemaless_writer(BytesIO(), beginning.parsed, convert(event))
+        except Exception as cause:  # noqa: BLE001 - as in write
+            return ArgumentError(f"{contract.type}: the field {field.name} {_why(cause)}")
+    return ArgumentError(f"{contract.type}: the event {_why(error)}")
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, OverflowError):
+        return "is outside the range of its Avro type; an int has 64 bits"
+    if isinstance(error, UnicodeEncodeError):
+        return "holds a lone surrogate, which is not text"
+    if isinstance(error, InstantError):
+        return "lies outside the years 1 to 9999 in UTC"
+    if isinstance(error, (AttributeError, KeyError)):
+        return "is missing or is not of its declared type"
+    return "does not fit its Avro type; build events through validation, not model_construct or model_copy(update=...)"
+
+
+def _reader(contract: Contract, version: Version) -> _Read:
+    """Return the function that reads values of one schema.
+
+    The datum is always read with the writer's schema alone and fitted to the class afterwards: fastavro's own
+    resolution skips removed fields without noticing the end of the data, and gives defaults in their JSON form.
+    """
+    schema = version.parsed
+    label = f"{contract.type} version {version.number}" if version.number else f"{contract.type} of the registry"
+    convert = reading(event_shape(contract.event), version.node)
+    validate = contract.event.__pydantic_validator__.validate_python
+
+    def read(value: bytes, start: int) -> Event:
+        buffer = BytesIO(value)
+        buffer.seek(start)
+        try:
+            data = schemaless_reader(buffer, schema, None)
+        except Exception as error:
+            # fastavro raises all sorts on hostile bytes, one class of its own among them.
+            what = "is truncated" if buffer.tell() >= len(value) else "does not follow its schema"
+            raise MalformedRecord(f"the value {what} ({label})") from error
+        if buffer.tell() != len(value):
+            extra = len(value) - buffer.tell()
+            raise MalformedRecord(f"the value has {extra} bytes left over after its datum ({label})")
+        if convert is not None:
+            data = convert(data)
+        try:
+            event: Event = validate(data)
+        except ValidationError as error:
+            # Not chained: pydantic's message holds the values.
+            raise MalformedRecord(f"the value is refused by its class: {_rules(error)} ({label})") from None
+        except Exception as error:
+            # A validator of the user's can raise anything; the record is to blame, for its position is known.
+            raise MalformedRecord(f"the value made its class raise {type(error).__name__} ({label})") from error
+        return event
+
+    return read
+
+
+def _rules(error: ValidationError) -> str:
+    """Return what was broken where, without the values: the first part of a path is a field, later ones can be keys."""
+    broken = error.errors(include_input=False, include_url=False, include_context=False)
+    return "; ".join(sorted({f"{e['loc'][0] if e['loc'] else 'the event'}: {e['type']}" for e in broken}))

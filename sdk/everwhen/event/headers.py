@@ -1,0 +1,191 @@
+"""Record headers: the CloudEvents attributes of an event.
+
+Source of the format: CloudEvents 1.0.2, "Kafka Protocol Binding", section 3.2 (binary content mode): an attribute
+``x`` is the header ``ce_x``, its value UTF-8 text, and ``datacontenttype`` is ``content-type``. ``traceparent`` is
+W3C Trace Context's own header.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple, TypeAlias
+
+from everwhen.errors import ArgumentError, InstantError, MalformedRecord
+from everwhen.instants import Micros, parse_instant
+
+Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
+"""A record's headers in their order, as Kafka has them."""
+
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive arithmetic is faster, and both ends are UTC here
+_MICROSECOND = timedelta(microseconds=1)
+_VERSION_1 = re.compile(rb"1\.\d+")
+_SPECVERSION = ("ce_specversion", b"1.0")
+_CONTENT_TYPE = ("content-type", b"application/avro")
+_OURS = frozenset(
+    {
+        "ce_specversion",
+        "ce_id",
+        "ce_source",
+        "ce_type",
+        "ce_subject",
+        "ce_time",
+        "ce_correlationid",
+        "ce_causationid",
+        "ce_withdraws",
+        "traceparent",
+    }
+)
+
+
+class Meta(NamedTuple):
+    """What a record's headers and key say about its event.
+
+    :ivar id: the event id (``ce_id``).
+    :ivar type: the event type's stable name (``ce_type``).
+    :ivar entity_id: the record's key, which ``ce_subject`` equals where there is one.
+    :ivar occurred_at: when the fact was true (``ce_time``), microseconds since the epoch.
+    :ivar correlation_id: ``ce_correlationid``, if any.
+    :ivar causation_id: ``ce_causationid``, if any.
+    :ivar traceparent: W3C Trace Context's header, if any.
+    :ivar withdraws: the id of the event that this one corrects or retracts (``ce_withdraws``), if any.
+    """
+
+    id: str
+    type: str
+    entity_id: str
+    occurred_at: Micros
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    traceparent: str | None = None
+    withdraws: str | None = None
+
+
+def build(
+    *,
+    id: str,  # noqa: A002 - CloudEvents calls it so
+    source: str,
+    type: str,  # noqa: A002 - as above
+    entity_id: str,
+    occurred_at: Micros,
+    correlation_id: str | None = None,
+    causation_id: str | None = None,
+    traceparent: str | None = None,
+    withdraws: str | None = None,
+) -> list[tuple[str, bytes]]:
+    """Return the headers of a record. What this builds, :func:`parse` reads.
+
+    :param id: the event id, unique per entity.
+    :param source: where the event comes from, a URI reference.
+    :param type: the event type's stable name.
+    :param entity_id: what the event is about; the record's key as well.
+    :param occurred_at: microseconds since the epoch.
+    :param withdraws: the id of the event that this one corrects or retracts.
+    :raises ArgumentError: naming the argument that is empty or no text.
+    """
+    headers = [
+        _SPECVERSION,
+        ("ce_id", _bytes(id, "id")),
+        ("ce_source", _bytes(source, "source")),
+        ("ce_type", _bytes(type, "type")),
+        ("ce_subject", _bytes(entity_id, "entity_id")),
+        ("ce_time", _format_time(occurred_at)),
+        _CONTENT_TYPE,
+    ]
+    if correlation_id is not None:
+        headers.append(("ce_correlationid", _bytes(correlation_id, "correlation_id")))
+    if causation_id is not None:
+        headers.append(("ce_causationid", _bytes(causation_id, "causation_id")))
+    if traceparent is not None:
+        headers.append(("traceparent", _bytes(traceparent, "traceparent")))
+    if withdraws is not None:
+        headers.append(("ce_withdraws", _bytes(withdraws, "withdraws")))
+    return headers
+
+
+def parse(headers: Headers | None, key: bytes | None) -> Meta:
+    """Read a record's headers.
+
+    Headers of other names are left alone, and an optional one that is empty counts as missing. Safe to call from
+    several threads.
+
+    :param headers: the record's headers.
+    :param key: the record's key: the entity id in UTF-8.
+    :raises MalformedRecord: naming the header that is missing, stands twice or cannot be read, or when the key is
+        missing or another one than ``ce_subject``.
+    """
+    headers = headers or ()
+    found = dict(headers)
+    if len(found) != len(headers):
+        _refuse_twins(headers)
+    if found.get("ce_specversion") != b"1.0":
+        _check_version(found.get("ce_specversion"))
+    if found.get("ce_subject", key) != key:
+        raise MalformedRecord("the header ce_subject differs from the record's key; both are the entity id")
+    return Meta(
+        _text(found.get("ce_id"), "the header ce_id"),
+        _text(found.get("ce_type"), "the header ce_type"),
+        _text(key, "the record's key, which is the entity id,"),
+        _parse_time(_text(found.get("ce_time"), "the header ce_time")),
+        _text(value, "the header ce_correlationid") if (value := found.get("ce_correlationid")) else None,
+        _text(value, "the header ce_causationid") if (value := found.get("ce_causationid")) else None,
+        _text(value, "the header traceparent") if (value := found.get("traceparent")) else None,
+        _text(value, "the header ce_withdraws") if (value := found.get("ce_withdraws")) else None,
+    )
+
+
+def _bytes(text: str, argument: str) -> bytes:
+    if not text:
+        raise ArgumentError(f"{argument} is empty; a header needs a value")
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        raise ArgumentError(f"{argument} holds a lone surrogate, which is not text and has no UTF-8") from None
+
+
+def _text(value: bytes | None, name: str) -> str:
+    if not value:
+        raise MalformedRecord(f"{name} is missing or empty")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise MalformedRecord(f"{name} is not UTF-8") from None
+
+
+def _refuse_twins(headers: Headers) -> None:
+    names = [name for name, _ in headers if name in _OURS]
+    for name in names:
+        if names.count(name) > 1:
+            raise MalformedRecord(f"the header {name} stands more than once")
+
+
+def _check_version(version: bytes | None) -> None:
+    if not version:
+        raise MalformedRecord("the header ce_specversion is missing; a record needs the CloudEvents headers")
+    if not _VERSION_1.fullmatch(version):
+        raise MalformedRecord("the header ce_specversion is not 1.x, the version of CloudEvents that is understood")
+
+
+def _format_time(micros: Micros) -> bytes:
+    return b"%bZ" % (_EPOCH + timedelta(microseconds=micros)).isoformat().encode()
+
+
+def _parse_time(text: str) -> Micros:
+    # Our own form: 2013-01-01T05:15:00Z, or with six decimals. Everything else takes the general way.
+    size = len(text)
+    if (
+        (size == 20 or (size == 27 and text[19] == "." and text[20:26].isdigit()))
+        and text[-1] == "Z"
+        and text[4] == text[7] == "-"
+        and text[10] == "T"
+        and text[13] == text[16] == ":"
+    ):
+        try:
+            return (datetime.fromisoformat(text[:-1]) - _EPOCH) // _MICROSECOND
+        except ValueError:
+            raise MalformedRecord("the header ce_time is not an instant; write it like 2013-01-01T05:15:00Z") from None
+    try:
+        return parse_instant(text, "the header ce_time")
+    except InstantError as error:
+        raise MalformedRecord(str(error)) from None

@@ -1,0 +1,201 @@
+"""Avro schemas as data: names written out, references followed, and what could harm a reader refused.
+
+Avro specification 1.12, sections "Schema declaration" and "Names". A schema file or a registry is input from outside:
+bytes read with a hostile schema can recurse for ever or claim 2\\ :sup:`63` items that take no byte.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from everwhen.errors import ContractError
+
+MAX_DEPTH = 64
+"""How deep types may be nested in one another, references followed."""
+
+PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def is_name(text: str) -> bool:
+    """Say whether a type, field or symbol can be named so in Avro, where a primitive's name is taken."""
+    return _NAME.fullmatch(text) is not None and text not in PRIMITIVES
+
+
+def is_fullname(text: str) -> bool:
+    """Say whether a type can be named so with its namespace: names with dots between them."""
+    return all(is_name(part) for part in text.split("."))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Node:
+    """A type within a schema.
+
+    :ivar kind: a primitive's name, ``record``, ``enum``, ``fixed``, ``array``, ``map`` or ``union``.
+    :ivar name: the full name of a named type, else empty.
+    :ivar logical: the logical type with its parameters, such as ``("decimal", 12, 2)``.
+    :ivar children: a record's fields, a union's branches, or what an array (``[]``) or map (``{}``) holds.
+    :ivar defaults: the names of a record's fields that have a default.
+    :ivar symbols: an enum's symbols.
+    :ivar size: a fixed type's bytes.
+    :ivar height: how many levels of types there are, this one included.
+    """
+
+    kind: str
+    name: str = ""
+    logical: tuple[Any, ...] = ()
+    children: Mapping[str, Node] = field(default_factory=dict)
+    defaults: frozenset[str] = frozenset()
+    symbols: tuple[str, ...] = ()
+    size: int = 0
+    height: int = 1
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether a value of this type takes no byte."""
+        if self.kind == "record":
+            return all(child.is_empty for child in self.children.values())
+        return self.kind == "null" or (self.kind == "fixed" and self.size == 0)
+
+    def __str__(self) -> str:
+        label = self.name or self.kind
+        if self.kind == "union":
+            return " or ".join(str(branch) for branch in self.children.values())
+        if self.kind in ("array", "map"):
+            return f"{self.kind} of {next(iter(self.children.values()))}"
+        return f"{label} ({', '.join(str(part) for part in self.logical)})" if self.logical else label
+
+
+def resolve(schema: object) -> Node:
+    """Return a schema with its names resolved.
+
+    :param schema: what the JSON of the schema holds.
+    :raises ContractError: if it is not an Avro schema, contains itself, nests deeper than :data:`MAX_DEPTH`, or has
+        an array or map of items that take no byte.
+    """
+    return _Resolver().node(schema, "", 1)
+
+
+class _Resolver:
+    def __init__(self) -> None:
+        self._done: dict[str, Node] = {}
+        self._open: set[str] = set()
+
+    def node(self, schema: object, namespace: str, depth: int) -> Node:
+        if depth > MAX_DEPTH:
+            raise ContractError(f"its types are nested deeper than {MAX_DEPTH} levels")
+        node = self._any(schema, namespace, depth)
+        if node.height > MAX_DEPTH:
+            raise ContractError(f"its types are nested deeper than {MAX_DEPTH} levels")
+        return node
+
+    def _any(self, schema: object, namespace: str, depth: int) -> Node:
+        if isinstance(schema, str):
+            return Node(schema) if schema in PRIMITIVES else self._reference(schema, namespace)
+        if isinstance(schema, list):
+            return self._union(schema, namespace, depth)
+        if not isinstance(schema, dict):
+            raise ContractError("it is not an Avro schema: a type is a string, an object or a list")
+        kind = schema.get("type")
+        if kind in ("record", "enum", "fixed"):
+            return self._named(kind, schema, namespace, depth)
+        if kind in ("array", "map"):
+            return self._container(kind, schema, namespace, depth)
+        if kind in PRIMITIVES:
+            return Node(kind, logical=_logical(schema))
+        raise ContractError("it is not an Avro schema: an object has no type that Avro knows")
+
+    def _reference(self, name: str, namespace: str) -> Node:
+        fullname = name if "." in name or not namespace else f"{namespace}.{name}"
+        if fullname in self._open:
+            raise ContractError(f"{fullname} contains itself, which is refused for the safety of readers")
+        if fullname not in self._done:
+            raise ContractError(f"it refers to {fullname}, which it does not define before")
+        return self._done[fullname]
+
+    def _union(self, schema: list[object], namespace: str, depth: int) -> Node:
+        branches: dict[str, Node] = {}
+        for part in schema:
+            branch = self.node(part, namespace, depth + 1)
+            if branch.kind == "union" or branches.setdefault(branch.name or branch.kind, branch) is not branch:
+                raise ContractError("it is not an Avro schema: a union holds a union, or one type twice")
+        return Node("union", children=branches, height=_height(branches))
+
+    def _container(self, kind: str, schema: Mapping[str, object], namespace: str, depth: int) -> Node:
+        item = self.node(schema.get("items" if kind == "array" else "values"), namespace, depth + 1)
+        if item.is_empty:
+            raise ContractError(f"the items of its {kind} take no byte, so that their number cannot be trusted")
+        return Node(kind, children={"[]" if kind == "array" else "{}": item}, height=item.height + 1)
+
+    def _named(self, kind: str, schema: Mapping[str, Any], namespace: str, depth: int) -> Node:
+        fullname = _fullname(schema, namespace)
+        if fullname in self._done or fullname in self._open:
+            raise ContractError(f"it defines {fullname} twice")
+        if kind == "record":
+            node = self._record(fullname, schema, depth)
+        elif kind == "enum":
+            node = Node(kind, fullname, symbols=tuple(_strings(schema, "symbols", fullname)))
+        else:
+            node = Node(kind, fullname, logical=_logical(schema), size=_size(schema, fullname))
+        self._done[fullname] = node
+        return node
+
+    def _record(self, fullname: str, schema: Mapping[str, Any], depth: int) -> Node:
+        self._open.add(fullname)
+        fields: dict[str, Node] = {}
+        defaults = set()
+        for part in _objects(schema, "fields", fullname):
+            name = part.get("name")
+            if not isinstance(name, str) or name in fields:
+                raise ContractError(f"it is not an Avro schema: {fullname} has a field without a name of its own")
+            fields[name] = self.node(part.get("type"), fullname.rpartition(".")[0], depth + 1)
+            if "default" in part:
+                defaults.add(name)
+        self._open.remove(fullname)
+        return Node("record", fullname, children=fields, defaults=frozenset(defaults), height=_height(fields))
+
+
+def _height(children: Mapping[str, Node]) -> int:
+    return 1 + max((child.height for child in children.values()), default=0)
+
+
+def _fullname(schema: Mapping[str, Any], inherited: str) -> str:
+    name, namespace = schema.get("name"), schema.get("namespace", inherited)
+    if not isinstance(name, str) or not isinstance(namespace, str):
+        raise ContractError("it is not an Avro schema: a named type has no name")
+    fullname = name if "." in name or not namespace else f"{namespace}.{name}"
+    if not is_fullname(fullname):
+        raise ContractError("it is not an Avro schema: the name of a type is not a name")
+    return fullname
+
+
+def _logical(schema: Mapping[str, Any]) -> tuple[Any, ...]:
+    logical = schema.get("logicalType")
+    if logical is None:
+        return ()
+    return (logical, schema.get("precision"), schema.get("scale", 0)) if logical == "decimal" else (logical,)
+
+
+def _strings(schema: Mapping[str, Any], key: str, fullname: str) -> list[str]:
+    values = schema.get(key)
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise ContractError(f"it is not an Avro schema: {fullname} has no list of {key}")
+    return values
+
+
+def _objects(schema: Mapping[str, Any], key: str, fullname: str) -> list[dict[str, Any]]:
+    values = schema.get(key)
+    if not isinstance(values, list) or not all(isinstance(value, dict) for value in values):
+        raise ContractError(f"it is not an Avro schema: {fullname} has no list of {key}")
+    return values
+
+
+def _size(schema: Mapping[str, Any], fullname: str) -> int:
+    size = schema.get("size")
+    if not isinstance(size, int) or size < 0:
+        raise ContractError(f"it is not an Avro schema: {fullname} has no size")
+    return size

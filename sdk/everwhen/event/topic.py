@@ -1,0 +1,124 @@
+"""Topics: where events of some classes live, and the contracts they keep."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from everwhen.errors import DeclarationError
+from everwhen.event.model import Event, event_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from everwhen.event.codec import Codec
+    from everwhen.event.contracts import Contracts
+
+_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+
+
+@dataclass(frozen=True, init=False, repr=False, eq=False)
+class Topic:
+    """A topic of the log: its name, the event classes it may hold, and where their contract files are.
+
+    ::
+
+        accounts = Topic("bank.accounts", events=[Opened, Deposited, Closed], schemas="schemas/bank.accounts")
+
+    An immutable value; two are equal if their names and event classes are. Threads can share it. The contract files
+    are read when they are first needed, not here.
+
+    :ivar name: the topic's name in the log.
+    :ivar events: the event classes that it may hold.
+    :ivar schemas: the directory of the contract files.
+    :ivar partitions: how many partitions the topic is created with. One that exists keeps its own number.
+    :ivar source: CloudEvents' ``source`` of what is published to it, a URI reference.
+    """
+
+    name: str
+    events: tuple[type[Event], ...]
+    schemas: Path
+    partitions: int
+    source: str
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        events: Iterable[type[Event]],
+        schemas: str | Path,
+        partitions: int = 4,
+        source: str | None = None,
+    ) -> None:
+        """Declare a topic.
+
+        :param name: 1 to 249 of the characters ``a-z A-Z 0-9 . _ -``, as Kafka has it.
+        :param events: the classes of its events, each with a type name of its own.
+        :param schemas: the directory whose ``TYPE/N.avsc`` are the contract files. A relative one starts at the
+            working directory of the moment it is first needed; a package is safer with
+            ``Path(__file__).parent / "schemas"``.
+        :param source: ``/NAME`` if it is not given.
+        :raises DeclarationError: if one of these cannot be meant.
+        """
+        classes = tuple(events)
+        _check(name, classes, partitions)
+        values = (name, classes, Path(schemas), partitions, source or f"/{name}")
+        for attribute, value in zip(self.__dataclass_fields__, values, strict=True):
+            object.__setattr__(self, attribute, value)
+
+    @cached_property
+    def contracts(self) -> Contracts:
+        """The contracts of the topic's events, read and checked at the first use and kept.
+
+        :raises ContractError: listing everything that is wrong with the contract files.
+        """
+        # Not at the top: it loads fastavro, which a program that only declares its topics has no need of.
+        from everwhen.event.contracts import Contracts
+
+        return Contracts.load(self.schemas, self.events)
+
+    @cached_property
+    def codec(self) -> Codec:
+        """The codec of the topic's events without a schema registry, made at the first use and kept.
+
+        :raises ContractError: as :attr:`contracts`.
+        """
+        from everwhen.event.codec import Codec  # as above
+
+        return Codec(self.contracts)
+
+    def event_class(self, type: str) -> type[Event] | None:  # noqa: A002 - CloudEvents and Event call it so
+        """Return the class of an event type; ``None`` if the topic does not hold it."""
+        return self._by_type.get(type)
+
+    @cached_property
+    def _by_type(self) -> dict[str, type[Event]]:
+        return {event_type(event): event for event in self.events}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Topic) and (self.name, self.events) == (other.name, other.events)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.events))
+
+    def __repr__(self) -> str:
+        return f"<Topic {self.name}>"
+
+
+def _check(name: object, events: tuple[object, ...], partitions: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name in (".", ".."):
+        raise DeclarationError(f"{name!r} is not a topic's name; use 1 to 249 of the characters a-z A-Z 0-9 . _ -")
+    if not isinstance(partitions, int) or isinstance(partitions, bool) or partitions < 1:
+        raise DeclarationError(f"topic {name}: partitions must be a whole number of at least 1")
+    if not events:
+        raise DeclarationError(f"topic {name} has no events; name the event classes that it may hold")
+    seen: dict[str, type[Event]] = {}
+    for event in events:
+        if not isinstance(event, type) or not issubclass(event, Event):
+            raise DeclarationError(f"topic {name}: {event!r} is not an event class; derive it from everwhen.Event")
+        other = seen.setdefault(event_type(event), event)
+        if other is not event or events.count(event) > 1:
+            raise DeclarationError(f"topic {name}: {event_type(event)} stands for two classes; give each its own type")

@@ -1,0 +1,113 @@
+"""The one place where an error of librdkafka becomes one of ours.
+
+Codes below zero are librdkafka's own, the others the broker's: https://kafka.apache.org/protocol#protocol_error_codes
+"""
+
+from __future__ import annotations
+
+from confluent_kafka import KafkaError, KafkaException
+
+from everwhen.errors import (
+    EventTooLarge,
+    EverwhenError,
+    LogError,
+    LogUnavailable,
+    OffsetOutOfRange,
+    PublishError,
+    SettingsError,
+    TopicNotFound,
+)
+
+CREATE_REMEDY = "create it with: everwhen topic create MODULE:TOPIC --log ..."
+
+WRONG_CREDENTIALS = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+_NO_PERMISSION = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.GROUP_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
+_NO_TOPIC = frozenset(
+    {
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.UNKNOWN_TOPIC_ID,
+        KafkaError._UNKNOWN_TOPIC,
+        KafkaError._UNKNOWN_PARTITION,
+    }
+)
+OUT_OF_RANGE = frozenset(
+    {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION, KafkaError._NO_OFFSET}
+)
+_TOO_LARGE = frozenset(
+    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
+)
+_MAY_PASS = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._RESOLVE,
+        KafkaError._TIMED_OUT,
+        KafkaError._TIMED_OUT_QUEUE,
+        KafkaError._MAX_POLL_EXCEEDED,
+        KafkaError._SSL,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.BROKER_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+    }
+)
+
+
+def error_of(exception: KafkaException) -> KafkaError:
+    """Return what a ``KafkaException`` carries."""
+    carried = exception.args[0]
+    return carried if isinstance(carried, KafkaError) else KafkaError(KafkaError._FAIL, str(carried))
+
+
+def may_pass(error: KafkaError) -> bool:
+    """Whether librdkafka goes on trying by itself."""
+    return not error.fatal() and (error.retriable() or error.code() in _MAY_PASS)
+
+
+def translate(error: KafkaError, where: str) -> EverwhenError:
+    """Return our error for librdkafka's; ``where`` says what was done with which topic of which log."""
+    code, said = error.code(), f"{error.str()} ({error.name()})"
+    if code in WRONG_CREDENTIALS:
+        return LogError(f"{where}: the broker refused the credentials; look at the sasl.* and ssl.* settings: {said}")
+    if code in _NO_PERMISSION:
+        return LogError(f"{where}: not permitted; have an administrator grant it: {said}")
+    if code in _NO_TOPIC:
+        return TopicNotFound(f"{where}: there is no such topic or partition; {CREATE_REMEDY}")
+    if code in OUT_OF_RANGE:
+        return OffsetOutOfRange(f"{where}: the log does not hold the offset that comes next: {said}")
+    if may_pass(error):
+        return LogUnavailable(f"{where}: the broker does not answer as it should; is it up and reachable? {said}")
+    if error.fatal():
+        return LogError(f"{where}: the client cannot go on; close it and open a new one: {said}")
+    return LogError(f"{where}: {said}")
+
+
+def translate_delivery(error: KafkaError, topic: str) -> PublishError:
+    """Return why a record was not acknowledged."""
+    said = f"{error.str()} ({error.name()})"
+    if error.code() in _TOO_LARGE:
+        return EventTooLarge(
+            f"topic {topic!r}: the broker refused the record as too large; "
+            f"compare the topic's max.message.bytes with message.max.bytes here: {said}"
+        )
+    if error.code() in _NO_TOPIC:
+        return PublishError(f"topic {topic!r}: not appended, the topic is gone: {said}")
+    # After a time-out or a purge nobody knows whether the broker has it; the event id makes a second try harmless.
+    return PublishError(
+        f"topic {topic!r}: not acknowledged, it may be in the log all the same; publish it again with the same event id: "
+        f"{said}"
+    )
+
+
+def translate_settings(error: KafkaError) -> SettingsError:
+    """Return why librdkafka refused to make a client; it names the setting."""
+    return SettingsError(f"Kafka's client refuses a setting: {error.str()}")

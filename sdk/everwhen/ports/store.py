@@ -1,0 +1,195 @@
+"""The store port: where versions, checkpoints and generations live.
+
+Adapter: :mod:`everwhen.sql` (SQLite and PostgreSQL). It passes the suite in
+:mod:`everwhen.testing.store_conformance`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from everwhen.instants import Micros
+from everwhen.ports.log import TopicDescription
+from everwhen.projection.rows import Changes, Head, Known, Version
+from everwhen.positions import Basis, Mark
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a projection is, as far as a store must know to keep two builds apart."""
+
+    projection: str
+    version: int
+    fingerprint: str
+    """Of the state model and the handlers; see :mod:`everwhen.projection.fingerprint`."""
+    topic: str
+    columns: tuple[tuple[str, str], ...] = ()
+    """Top-level fields of the state for typed views: (name, SQL-neutral kind: text, integer, number, boolean,
+    instant, date, uuid, json)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One build of a projection in the store."""
+
+    projection: str
+    number: int
+    version: int
+    fingerprint: str
+    topic: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write one partition of a generation, until somebody else claims it."""
+
+    generation: Generation
+    partition: int
+    owner: str
+    """A random token, new at every claim."""
+    epoch: int
+    mark: Mark
+    """How far the partition was projected when it was claimed."""
+
+
+class StoreBatch(Protocol):
+    """One open transaction, in which the guarded checkpoint update has already matched."""
+
+    def heads(self, entity_ids: Collection[str]) -> dict[str, Head]:
+        """Return the heads of those entities that have one."""
+        ...
+
+    def known(self, events: Collection[tuple[str, str]]) -> list[Known]:
+        """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn."""
+        ...
+
+    def tails(self, since: Mapping[str, Micros]) -> dict[str, list[Version]]:
+        """Return for each entity its versions from the last one that begins *before* the instant, in order.
+
+        The version before the instant gives the state to fold from; it is absent where none is earlier.
+        """
+        ...
+
+    def withdrawn(self, entity_ids: Collection[str]) -> dict[str, dict[str, int]]:
+        """Return for each entity the event ids that were withdrawn, with the lowest offset that did so."""
+        ...
+
+    def write(self, changes: Changes) -> None:
+        """Execute the changes."""
+        ...
+
+
+class VersionRow(NamedTuple):
+    """A version as a reader sees it, with the interval over which it was believed."""
+
+    version: Version
+    valid_to: Micros | None
+    """Where the next version begins in the belief asked for; ``None``: it has no end yet."""
+    superseded_at: Micros | None
+    """When a later record replaced this belief; ``None`` while it is believed."""
+
+
+class Found(NamedTuple):
+    """What the store says about one entity at one point of both axes."""
+
+    marks: Basis
+    """How far everything was projected in the snapshot that answered."""
+    head: Head | None
+    row: VersionRow | None
+    """``None`` where no version begins at or before the instant, or where ``unstored`` is true."""
+    unstored: bool
+    """The belief asked for is not kept as rows; it must be folded from the entity's events."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A point on both axes: what was true at ``valid_at``, as known now, or at ``basis``, or at ``known_at``.
+
+    With both, only those records count that are below the basis' offsets *and* were recorded by ``known_at``.
+    """
+
+    valid_at: Micros
+    basis: Basis | None = None
+    known_at: Micros | None = None
+
+
+class StoreReader(Protocol):
+    """Questions to one generation. Thread-safe."""
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that answers."""
+        ...
+
+    def marks(self) -> Basis:
+        """Return how far each partition is projected."""
+        ...
+
+    def find(self, entity_id: str, as_of: AsOf) -> Found:
+        """Find the version of one entity that is valid at the instant, in one consistent snapshot."""
+        ...
+
+    def history(self, entity_id: str, as_of: AsOf) -> tuple[Found, list[VersionRow]]:
+        """Return all versions believed at the basis, ordered by ``(valid_from, offset)``, ties included.
+
+        ``as_of.valid_at`` plays no part in the rows; ``Found.row`` is ``None``.
+        """
+        ...
+
+    def events(self, entity_id: str, as_of: AsOf) -> list[Version]:
+        """Return every event of the entity that the basis holds and does not withdraw, in the order of folding.
+
+        ``as_of.valid_at`` plays no part, and the rows' ``state`` means nothing: this is what to fold where a belief is
+        not stored.
+        """
+        ...
+
+    def snapshot(self, as_of: AsOf) -> AbstractContextManager[tuple[Basis, Iterator[Found]]]:
+        """Stream every entity that has a version at or before the instant, ordered by entity id, in one snapshot."""
+        ...
+
+
+class Store(Protocol):
+    """A database that holds generations. Thread-safe."""
+
+    @property
+    def address(self) -> str:
+        """Where it is, without secrets, for messages."""
+        ...
+
+    def prepare(self, blueprint: Blueprint) -> Generation:
+        """Make sure that tables and a generation for the projection are there; create what is missing.
+
+        :raises GenerationMismatch: if the generation was built by another version or other code.
+        :raises StoreMismatch: if the tables are of another schema version.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        ...
+
+    def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
+        """Take partitions over, in a transaction of its own: from here on every earlier owner is fenced."""
+        ...
+
+    def batch(self, claim: Claim, expected: int, reached: Mark) -> AbstractContextManager[StoreBatch]:
+        """Open a transaction whose first statement moves the checkpoint from ``expected`` to ``reached``.
+
+        Leaving the context commits; an exception rolls everything back.
+
+        :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
+        :raises StoreUnavailable: if the database failed; whether a commit took effect is then unknown.
+        """
+        ...
+
+    def reader(self, projection: str) -> StoreReader:
+        """Open the generation that answers for the projection.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free every connection that this object opened. Idempotent."""
+        ...

@@ -1,0 +1,138 @@
+"""The rows that a timeline is made of: what the core computes and a store keeps, times in microseconds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from everwhen.instants import Micros
+
+
+class Version(NamedTuple):
+    """One event of an entity and the state that follows from it: a row of ``versions``.
+
+    ``(entity_id, valid_from, offset)`` is the key. A version is valid until the next one of its entity begins.
+    """
+
+    entity_id: str
+    valid_from: Micros
+    offset: int
+    partition: int
+    recorded_at: Micros
+    refolded_offset: int | None
+    """The offset of the later record that made ``state`` what it is here; ``None``: the event's own."""
+    refolded_at: Micros | None
+    """The recorded time of that record."""
+    event_id: str
+    event_type: str
+    correlation_id: str | None
+    causation_id: str | None
+    withdraws: str | None
+    """The event id that this event, a correction, withdraws."""
+    event: bytes
+    """The record's value, self-describing (framed with its schema)."""
+    state: str | None
+    """The state as JSON; ``None`` when the entity is deleted."""
+
+    @property
+    def made_offset(self) -> int:
+        """The offset of the record that made this belief."""
+        return self.offset if self.refolded_offset is None else self.refolded_offset
+
+
+class Superseded(NamedTuple):
+    """A belief that a later record replaced or withdrew: held for bases b with ``made_offset < b <= ended_offset``."""
+
+    version: Version
+    ended_offset: int
+    ended_at: Micros
+    withdrawn: bool
+    """The event itself was withdrawn, not only folded again."""
+
+
+class Withdrawal(NamedTuple):
+    """A correction or a retraction: the record at ``offset`` withdraws the event ``target_id``."""
+
+    entity_id: str
+    target_id: str
+    offset: int
+    partition: int
+    recorded_at: Micros
+    event_id: str
+    """The id of the correction or the retraction itself."""
+
+
+class Conflict(NamedTuple):
+    """A record whose event id the entity already has, with another time, type or payload. It changed nothing."""
+
+    entity_id: str
+    event_id: str
+    offset: int
+    partition: int
+    recorded_at: Micros
+    valid_from: Micros
+    event_type: str
+    event: bytes
+
+
+class Head(NamedTuple):
+    """What is known of an entity as a whole: a row of ``entities``."""
+
+    entity_id: str
+    partition: int
+    state: str | None
+    """The state after the latest version, as JSON; ``None`` when deleted."""
+    first_valid: Micros | None
+    """Where the first version begins; ``None`` while every event is withdrawn."""
+    last_valid: Micros | None
+    last_offset: int
+    """The highest offset of any of its records."""
+    versions: int
+    lead: Micros
+    """The largest ``valid_from - recorded_at`` of its versions: how far into the future its events reach."""
+    withdrawals: int
+    """How many corrections and retractions it has seen."""
+    unstored_offset: int | None
+    """Beliefs at bases up to this offset about instants from ``unstored_valid`` on are not kept as rows: fold them."""
+    unstored_valid: Micros | None
+    quarantined_offset: int | None
+    """The offset of the event in front of which the entity is parked."""
+    unstored_at: Micros | None = None
+    """The recorded time of the record at ``unstored_offset``."""
+
+
+class Known(NamedTuple):
+    """An event id that the entity already has."""
+
+    entity_id: str
+    event_id: str
+    valid_from: Micros
+    event_type: str
+    event: bytes
+    live: bool
+    """It has a row in ``versions``; else it was withdrawn."""
+
+
+@dataclass(slots=True)
+class Changes:
+    """Everything that one batch writes, for all its entities. A store executes it and decides nothing."""
+
+    inserted: list[Version] = field(default_factory=list)
+    updated: list[Version] = field(default_factory=list)
+    """Rows whose key exists: state, ``refolded_offset`` and ``refolded_at`` are new."""
+    removed: list[Version] = field(default_factory=list)
+    superseded: list[Superseded] = field(default_factory=list)
+    withdrawals: list[Withdrawal] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    heads: list[Head] = field(default_factory=list)
+    """One per touched entity: insert or replace."""
+
+    def extend(self, other: Changes) -> None:
+        """Add the changes of another entity."""
+        self.inserted += other.inserted
+        self.updated += other.updated
+        self.removed += other.removed
+        self.superseded += other.superseded
+        self.withdrawals += other.withdrawals
+        self.conflicts += other.conflicts
+        self.heads += other.heads

@@ -1,0 +1,341 @@
+"""The heart: a pure function from an entity's known rows and a batch of its events to row operations.
+
+The definition it implements, for an entity with the log *L* and a basis *b*::
+
+    state(t, b) = fold of { e in L : offset(e) < b and valid_time(e) <= t and e not withdrawn at b }
+                  ordered by (valid_time(e), offset(e))
+
+where *e* is withdrawn at *b* if a correction or a retraction naming its id has an offset below *b*.
+
+An event in time order costs one fold. One that is late, or that withdraws another, folds the versions after it
+again; what was believed before moves to ``superseded`` with the offset that ended it. When that would store more
+than ``depth`` beliefs for one entity in one batch, the entity is folded once at the end of the batch instead, and
+its head remembers which beliefs were not stored (``unstored_offset``, ``unstored_valid``): these are answered by
+folding the entity's own stored events. So the cost of history that is loaded in the wrong order stays bounded,
+and both axes stay exact.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import NamedTuple, TypeAlias
+
+from everwhen.errors import SplitEntity
+from everwhen.instants import Micros
+from everwhen.projection.rows import Changes, Conflict, Head, Known, Superseded, Version, Withdrawal
+
+Fold: TypeAlias = Callable[[str | None, Version], str | None]
+"""Apply one event to the state before it (JSON, ``None`` where there is none); return the state after it."""
+
+_Key: TypeAlias = tuple[Micros, int]
+"""``(valid_from, offset)``: the order in which events are folded."""
+
+
+class Arrival(NamedTuple):
+    """One record of the log on its way into its entity's timeline."""
+
+    row: Version
+    """The version that it begins; its ``state`` is not known yet."""
+    contributes: bool = True
+    """It is folded. False for a retraction and for an ignored event: these can only withdraw another."""
+
+
+class Loaded(NamedTuple):
+    """What the store knows of an entity, as far as one batch needs it."""
+
+    head: Head | None = None
+    """Its row of ``entities``; ``None`` for a new entity."""
+    since: Micros | None = None
+    """What :func:`since` said; ``None``: no versions were loaded."""
+    tail: Sequence[Version] = ()
+    """Its versions, as ``StoreBatch.tails`` gives them for ``since``."""
+    known: Mapping[str, Known] = {}
+    """Those of the batch's event ids, and of the ids that it withdraws, that the entity already has."""
+    withdrawn: Mapping[str, int] = {}
+    """Event id to the lowest offset that withdrew it."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of records."""
+
+    applied: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    ignored: int = 0
+    late: int = 0
+    refolded: int = 0
+    """Versions that stood already and were folded again."""
+
+    def add(self, other: Tally) -> None:
+        """Add the counts of ``other``."""
+        for each in fields(self):
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+
+
+def since(head: Head | None, arrivals: Iterable[Arrival], known: Mapping[str, Known]) -> Micros | None:
+    """Say from which instant on the entity's versions must be loaded before the batch is applied.
+
+    :return: the instant; ``None`` when every event comes after all that is stored and withdraws nothing of it.
+    """
+    if head is None or head.last_valid is None:
+        return None
+    touched: list[Micros] = []
+    for row, contributes in arrivals:
+        if contributes and row.valid_from < head.last_valid and row.event_id not in known:
+            touched.append(row.valid_from)
+        if row.withdraws is not None and (target := known.get(row.withdraws)) is not None and target.live:
+            touched.append(target.valid_from)
+    return min(touched, default=None)
+
+
+class _Deferred(NamedTuple):
+    """A fold that is put off to the end of the batch."""
+
+    valid_from: Micros
+    """The earliest instant that it touches."""
+    by: Version
+    """The last record that made it necessary."""
+
+
+class Timeline:
+    """One entity while a batch is applied to it.
+
+    :param entity_id: the entity.
+    :param loaded: what the store knows of it.
+    :param fold: applies one event.
+    :param depth: how many superseded beliefs one batch may store for this entity.
+
+    Not thread-safe. If ``fold`` raises, the object is spoilt and nothing of it may be written.
+    """
+
+    def __init__(self, entity_id: str, loaded: Loaded, fold: Fold, depth: int, tally: Tally) -> None:
+        self._entity_id = entity_id
+        self._head = head = loaded.head
+        self._fold = fold
+        self._depth = depth
+        self._tally = tally
+        self._known = dict(loaded.known)
+        self._withdrawn = dict(loaded.withdrawn)
+        self._rows = list(loaded.tail)
+        # The floor is the last version before _rows: this batch starts from its state and does not touch it.
+        self._floor_valid = head.last_valid if head is not None else None
+        self._floor_state = head.state if head is not None else None
+        if loaded.since is not None:
+            self._split_floor(loaded.since)
+        self._stored = {_key(row): row for row in self._rows}
+        self._changes = Changes()
+        self._kept = 0
+        self._deferred: _Deferred | None = None
+        self._partition = head.partition if head is not None else None
+        self._last_offset = head.last_offset if head is not None else -1
+        self._lead = head.lead if head is not None else None
+
+    def _split_floor(self, since: Micros) -> None:
+        self._floor_valid = self._floor_state = None
+        if self._rows and self._rows[0].valid_from < since:
+            floor = self._rows.pop(0)
+            self._floor_valid, self._floor_state = floor.valid_from, floor.state
+
+    def apply(self, arrival: Arrival) -> None:
+        """Take one more record of the entity, in offset order.
+
+        :raises SplitEntity: if the entity's earlier records came from another partition.
+        """
+        row, contributes = arrival
+        self._check_partition(row)
+        self._last_offset = row.offset
+        if self._is_repeated(row, contributes):
+            return
+        if not contributes and row.withdraws is None:
+            self._tally.ignored += 1
+            return
+        self._known[row.event_id] = Known(
+            row.entity_id, row.event_id, row.valid_from, row.event_type, row.event, contributes
+        )
+        self._tally.applied += 1
+        withdrawn = self._withdraw(row) if row.withdraws is not None else None
+        inserted = self._insert(row) if contributes else None
+        if withdrawn is not None:
+            self._refold(withdrawn if inserted is None else min(withdrawn, inserted), max(withdrawn, _key(row)), row)
+        elif inserted is not None:
+            self._fold_in(inserted, row)
+
+    def finish(self) -> Changes:
+        """Return what the batch changes. Call once, after the last :meth:`apply`."""
+        if self._deferred is not None:
+            self._fold_deferred(self._deferred)
+        changes, stored = self._changes, self._stored
+        if not stored:
+            changes.inserted = self._rows
+        else:
+            for row in self._rows:
+                before = stored.pop(_key(row), None)
+                if before is None:
+                    changes.inserted.append(row)
+                elif before is not row:
+                    changes.updated.append(row)
+            changes.removed = list(stored.values())
+        changes.heads.append(self._new_head())
+        return changes
+
+    # -- one arrival ---------------------------------------------------------------------------------------------
+
+    def _check_partition(self, row: Version) -> None:
+        if self._partition is None:
+            self._partition = row.partition
+        elif self._partition != row.partition:
+            raise SplitEntity(
+                f"entity {row.entity_id!r} has records in partition {self._partition} and now in {row.partition}, "
+                "whose offsets have no order between them. Publish with one partitioner (murmur2_random), and never "
+                "change the number of partitions of an event topic"
+            )
+
+    def _is_repeated(self, row: Version, contributes: bool) -> bool:
+        known = self._known.get(row.event_id)
+        if known is None:
+            return False
+        same = (known.valid_from, known.event_type, known.event) == (row.valid_from, row.event_type, row.event)
+        if same or not (contributes or known.live):
+            self._tally.duplicates += 1
+            return True
+        self._tally.conflicts += 1
+        self._changes.conflicts.append(
+            Conflict(
+                entity_id=row.entity_id,
+                event_id=row.event_id,
+                offset=row.offset,
+                partition=row.partition,
+                recorded_at=row.recorded_at,
+                valid_from=row.valid_from,
+                event_type=row.event_type,
+                event=row.event,
+            )
+        )
+        return True
+
+    def _withdraw(self, by: Version) -> _Key | None:
+        """Take out what ``by`` names; return where it stood, ``None`` if it does not stand there."""
+        assert by.withdraws is not None
+        self._changes.withdrawals.append(
+            Withdrawal(by.entity_id, by.withdraws, by.offset, by.partition, by.recorded_at, by.event_id)
+        )
+        self._withdrawn.setdefault(by.withdraws, by.offset)
+        for index, row in enumerate(self._rows):
+            if row.event_id == by.withdraws:
+                del self._rows[index]
+                self._changes.superseded.append(Superseded(row, by.offset, by.recorded_at, withdrawn=True))
+                return _key(row)
+        return None
+
+    def _insert(self, row: Version) -> _Key | None:
+        """Put the row in its place; return where, ``None`` if it was withdrawn before it came."""
+        ahead = row.valid_from - row.recorded_at
+        self._lead = ahead if self._lead is None else max(self._lead, ahead)
+        key = _key(row)
+        if row.event_id in self._withdrawn:
+            # Believed at no basis: every one that holds this record holds its withdrawal too. Kept for its bytes.
+            self._changes.superseded.append(Superseded(row, row.offset, row.recorded_at, withdrawn=True))
+            return None
+        if not self._rows or _key(self._rows[-1]) < key:
+            self._rows.append(row)
+        else:
+            self._rows.insert(bisect_left(self._rows, key, key=_key), row)
+        return key
+
+    # -- folding -------------------------------------------------------------------------------------------------
+
+    def _fold_in(self, key: _Key, row: Version) -> None:
+        rows = self._rows
+        if rows[-1] is not row:
+            self._refold(key, key, row)
+        elif self._deferred is None:
+            before = rows[-2].state if len(rows) > 1 else self._floor_state
+            rows[-1] = row._replace(state=self._fold(before, row))
+
+    def _refold(self, start: _Key, settled: _Key, by: Version) -> None:
+        """Fold again from ``start`` because of ``by``; nothing after ``settled`` was inserted or taken out."""
+        self._tally.late += 1
+        if self._deferred is not None:
+            self._deferred = _Deferred(min(start[0], self._deferred.valid_from), by)
+        elif not self._refold_exactly(start, settled, by):
+            self._deferred = _Deferred(start[0], by)
+
+    def _refold_exactly(self, start: _Key, settled: _Key, by: Version) -> bool:
+        """Fold at once and keep what was believed before; False, with nothing done, if that is too much to keep."""
+        index = bisect_left(self._rows, start, key=_key)
+        state = self._state_before(index)
+        folded: list[Version] = []
+        ended: list[Superseded] = []
+        for row in self._rows[index:]:
+            state = self._fold(state, row)
+            if row is by:
+                row = row._replace(state=state)
+            elif state != row.state:
+                if self._kept + len(ended) == self._depth:
+                    return False
+                ended.append(Superseded(row, by.offset, by.recorded_at, withdrawn=False))
+                row = row._replace(state=state, refolded_offset=by.offset, refolded_at=by.recorded_at)
+            elif _key(row) > settled:
+                break  # the same state as before, so nothing after it can differ
+            folded.append(row)
+        self._rows[index : index + len(folded)] = folded
+        self._changes.superseded += ended
+        self._kept += len(ended)
+        self._tally.refolded += len(ended)
+        return True
+
+    def _fold_deferred(self, deferred: _Deferred) -> None:
+        by = deferred.by
+        first = bisect_left(self._rows, (deferred.valid_from, -1), key=_key)
+        state = self._state_before(first)
+        for index in range(first, len(self._rows)):
+            row = self._rows[index]
+            state = self._fold(state, row)
+            if row.offset >= by.offset:
+                self._rows[index] = row._replace(state=state)
+            elif state != row.state or _key(row) not in self._stored:
+                self._rows[index] = row._replace(state=state, refolded_offset=by.offset, refolded_at=by.recorded_at)
+                self._tally.refolded += 1
+
+    def _state_before(self, index: int) -> str | None:
+        return self._rows[index - 1].state if index else self._floor_state
+
+    # -- the head ------------------------------------------------------------------------------------------------
+
+    def _new_head(self) -> Head:
+        head, rows, changes = self._head, self._rows, self._changes
+        assert self._partition is not None
+        first_valid = rows[0].valid_from if rows else None
+        if self._floor_valid is not None and head is not None:
+            first_valid = head.first_valid
+        unstored_offset, unstored_valid = self._unstored()
+        return Head(
+            entity_id=self._entity_id,
+            partition=self._partition,
+            state=rows[-1].state if rows else self._floor_state,
+            first_valid=first_valid,
+            last_valid=rows[-1].valid_from if rows else self._floor_valid,
+            last_offset=self._last_offset,
+            versions=(head.versions if head is not None else 0) + len(changes.inserted) - len(changes.removed),
+            lead=self._lead if self._lead is not None else 0,
+            withdrawals=(head.withdrawals if head is not None else 0) + len(changes.withdrawals),
+            unstored_offset=unstored_offset,
+            unstored_valid=unstored_valid,
+            quarantined_offset=head.quarantined_offset if head is not None else None,
+        )
+
+    def _unstored(self) -> tuple[int | None, Micros | None]:
+        """Extend what the head says about beliefs that are not stored by what this batch did not store."""
+        offset = self._head.unstored_offset if self._head is not None else None
+        valid = self._head.unstored_valid if self._head is not None else None
+        if self._deferred is None:
+            return offset, valid
+        deferred = self._deferred
+        return deferred.by.offset, deferred.valid_from if valid is None else min(valid, deferred.valid_from)
+
+
+def _key(row: Version) -> _Key:
+    return row.valid_from, row.offset

@@ -1,0 +1,80 @@
+"""From a stored state to what the caller wants to see: the projection's model, or a plain dict."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from everwhen.errors import GenerationMismatch, NotStored
+from everwhen.ports.store import Generation
+from everwhen.projection import Folder, Projection
+from everwhen.projection.rows import Version
+
+S = TypeVar("S", covariant=True)
+M = TypeVar("M", bound=BaseModel)
+
+
+class States(Protocol[S]):
+    """How a reader shows states, and whether it can fold them itself."""
+
+    def read(self, state: str, generation: Generation) -> S:
+        """Turn a stored state into what the caller gets."""
+        ...
+
+    def fold(self, events: list[Version], entity_id: str) -> list[str | None]:
+        """Return the state after each event, folding from nothing.
+
+        :raises NotStored: without the projection's code.
+        """
+        ...
+
+
+class ModelStates(Generic[M]):
+    """States as instances of the projection's model."""
+
+    def __init__(self, projection: Projection[M]) -> None:
+        self._projection = projection
+        self._read = projection.state.__pydantic_validator__.validate_json
+
+    def read(self, state: str, generation: Generation) -> M:
+        """Validate a stored state as the model.
+
+        :raises GenerationMismatch: if the stored state is not one of this model.
+        """
+        try:
+            model: M = self._read(state, by_alias=False, by_name=True)
+        except ValidationError:
+            # Not chained: pydantic's text shows the values.
+            raise GenerationMismatch(
+                f"a stored state of projection {generation.projection} version {generation.version} is not a "
+                f"{self._projection.state.__name__} of version {self._projection.version}; read with the code that "
+                f"built it, or as plain dicts with Reader({generation.projection!r}, ...)"
+            ) from None
+        return model
+
+    def fold(self, events: list[Version], entity_id: str) -> list[str | None]:
+        """Return the state after each event."""
+        folder, state = Folder(self._projection), None
+        states: list[str | None] = []
+        for row in events:
+            state = folder.fold(state, row)
+            states.append(state)
+        return states
+
+
+class DictStates:
+    """States as plain dicts, for a reader that does not have the projection's code."""
+
+    def read(self, state: str, generation: Generation) -> dict[str, Any]:
+        """Read the state's JSON."""
+        data: dict[str, Any] = json.loads(state)
+        return data
+
+    def fold(self, events: list[Version], entity_id: str) -> list[str | None]:
+        """Refuse: there are no handlers here."""
+        raise NotStored(
+            f"what was believed of entity {entity_id!r} at this basis is not kept as rows; it can be folded by a "
+            "reader that has the projection's code: Reader(projection, ...) instead of Reader('name', ...)"
+        )

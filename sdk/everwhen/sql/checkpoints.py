@@ -1,0 +1,148 @@
+"""The table ``checkpoints``: taking partitions over, and moving on only while they are still ours."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, Table, Update, and_, bindparam, case, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from everwhen.errors import Fenced, GenerationMismatch, StoreMismatch
+from everwhen.instants import Micros
+from everwhen.ports.log import TopicDescription
+from everwhen.ports.store import Claim, Generation
+from everwhen.positions import Mark
+from everwhen.sql.engine import Database, driver
+from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.statement import Statement
+from everwhen.sql.tables import SharedTables
+
+NOTHING_RECORDED: Final = -1
+"""The watermark of a partition before its first record, outside the database."""
+_UNKNOWN: Final = "unknown"  # the log cannot tell; it matches any
+
+
+class Checkpoints:
+    """Claims partitions and moves their checkpoints. Thread-safe."""
+
+    def __init__(self, database: Database, shared: SharedTables) -> None:
+        self._database = database
+        self._table = shared.checkpoints
+        self._move = Statement(_moving(self._table), database.dialect)
+
+    def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
+        """Take partitions over in one transaction; every earlier owner is fenced once it commits.
+
+        :raises GenerationMismatch: if the generation is of another topic.
+        :raises StoreMismatch: if the topic is not the one that was read so far.
+        """
+        if topic.name != generation.topic:
+            raise GenerationMismatch(
+                f"projection {generation.projection} in {self._database.address} is of topic {generation.topic}, not "
+                f"of {topic.name}; read the topic that it was built from, or use a fresh store"
+            )
+        owner = secrets.token_hex(16)
+        with self._database.writing(f"claiming partitions of {topic.name}") as connection:
+            # Always in the same order, so that two workers cannot wait for each other in a circle.
+            return {
+                partition: self._claim_one(connection, generation, partition, topic, owner)
+                for partition in sorted(partitions)
+            }
+
+    def move(self, connection: Connection, claim: Claim, expected: int, reached: Mark) -> None:
+        """Move the checkpoint: the first statement of every batch, which also locks its row.
+
+        :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
+        """
+        parameters = {
+            "of_projection": claim.generation.projection,
+            "of_number": claim.generation.number,
+            "of_partition": claim.partition,
+            "of_owner": claim.owner,
+            "of_epoch": claim.epoch,
+            "expected": expected,
+            "reached": reached.next_offset,
+            "new_watermark": stored_watermark(reached.watermark),
+        }
+        if self._move.run(driver(connection).cursor(), parameters).rowcount != 1:
+            raise Fenced(self._why_fenced(connection, claim, expected))
+
+    def _claim_one(
+        self, connection: Connection, generation: Generation, partition: int, topic: TopicDescription, owner: str
+    ) -> Claim:
+        values = {
+            "projection": generation.projection,
+            "number": generation.number,
+            "partition": partition,
+            "topic": topic.name,
+            "cluster_id": topic.cluster_id,
+            "topic_id": topic.topic_id,
+            "next_offset": 0,
+            "owner": owner,
+            "epoch": 1,
+        }
+        row = connection.execute(_claiming(self._table, self._database.kind, values)).one()
+        self._check_incarnation(row, partition, topic)
+        watermark = NOTHING_RECORDED if row.watermark is None else row.watermark
+        return Claim(generation, partition, owner, row.epoch, Mark(row.next_offset, watermark))
+
+    def _check_incarnation(self, row: Row[Any], partition: int, topic: TopicDescription) -> None:
+        for what, held, found in (
+            ("cluster", row.cluster_id, topic.cluster_id),
+            ("topic id", row.topic_id, topic.topic_id),
+        ):
+            if found not in (held, _UNKNOWN):
+                raise StoreMismatch(
+                    f"{topic.name}[{partition}] was read up to offset {row.next_offset} from {what} {held}, and this "
+                    f"log has {what} {found}: the topic was created again, or the log is another one, so offsets do "
+                    f"not mean the same. Connect to the log that {self._database.address} was built from, or use a "
+                    "fresh store"
+                )
+
+    def _why_fenced(self, connection: Connection, claim: Claim, expected: int) -> str:
+        table = self._table.c
+        row = connection.execute(
+            select(table.next_offset, table.epoch).where(
+                table.projection == claim.generation.projection,
+                table.number == claim.generation.number,
+                table.partition == claim.partition,
+            )
+        ).one_or_none()
+        found = f"it stands at {row.next_offset} under claim {row.epoch}" if row is not None else "it is not there"
+        return (
+            f"{claim.generation.topic}[{claim.partition}] of projection {claim.generation.projection} was expected at "
+            f"offset {expected} under claim {claim.epoch}, and {found}: another worker has taken the partition over. "
+            "Nothing of this batch was written; claim it again to go on"
+        )
+
+
+def stored_watermark(watermark: Micros) -> Micros | None:
+    """Return the watermark as the database keeps it."""
+    return None if watermark == NOTHING_RECORDED else watermark
+
+
+def _moving(table: Table) -> Update:
+    here = and_(
+        table.c.projection == bindparam("of_projection"),
+        table.c.number == bindparam("of_number"),
+        table.c.partition == bindparam("of_partition"),
+        table.c.owner == bindparam("of_owner"),
+        table.c.epoch == bindparam("of_epoch"),
+        table.c.next_offset == bindparam("expected"),
+    )
+    return update(table).where(here).values(next_offset=bindparam("reached"), watermark=bindparam("new_watermark"))
+
+
+def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:
+    insert = postgresql.insert if kind == POSTGRESQL else sqlite.insert
+    first: Any = insert(table).values(values)
+    learned = {
+        name: case((table.c[name] == _UNKNOWN, first.excluded[name]), else_=table.c[name])
+        for name in ("cluster_id", "topic_id")
+    }
+    return first.on_conflict_do_update(
+        index_elements=table.primary_key.columns.keys(),
+        set_={"owner": first.excluded.owner, "epoch": table.c.epoch + 1, **learned},
+    ).returning(table.c.next_offset, table.c.watermark, table.c.epoch, table.c.cluster_id, table.c.topic_id)

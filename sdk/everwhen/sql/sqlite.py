@@ -1,0 +1,71 @@
+"""Many rows at once on SQLite: one statement and its parameters on the driver's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from operator import itemgetter
+from typing import Any
+
+from sqlalchemy import Insert, bindparam, delete, insert, update
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.sql.elements import ClauseElement
+
+from everwhen.ports.rows import Changes
+from everwhen.sql.lookups import ALL, Lookup
+from everwhen.sql.tables import GenerationTables
+
+_key = itemgetter(0, 1, 2)
+
+
+class SqliteWriter:
+    """A :class:`everwhen.sql.batch.Writer`; connections are ``sqlite3.Connection``."""
+
+    def __init__(self, tables: GenerationTables) -> None:
+        self._lookups = {lookup: _compile_lookup(lookup, tables) for lookup in ALL}
+        rows = tables.versions
+        here = [column == bindparam(f"key_{column.name}") for column in rows.primary_key]
+        changed = {name: bindparam(f"new_{name}") for name in ("refolded_offset", "refolded_at", "state")}
+        self._remove, _ = _compile(delete(rows).where(*here))
+        self._update, _ = _compile(update(rows).values(changed).where(*here))
+        self._insert, _ = _compile(insert(rows))
+        self._supersede, _ = _compile(insert(tables.superseded))
+        self._withdraw, _ = _compile(insert(tables.withdrawals))
+        self._conflict, _ = _compile(insert(tables.conflicts))
+        self._head, _ = _compile(_upsert(tables))
+
+    def look(self, connection: Any, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+        """Run the lookup key by key: there is no round trip to save, and a probe is all that it costs."""
+        text, order = self._lookups[lookup]
+        cursor = connection.cursor()
+        for key in keys:
+            yield from cursor.execute(text, [key[index] for index in order])
+
+    def write(self, connection: Any, changes: Changes) -> None:
+        """Execute the changes."""
+        run = connection.cursor().executemany
+        run(self._remove, map(_key, changes.removed))
+        run(self._update, ((row[5], row[6], row[13], *row[:3]) for row in changes.updated))
+        # In key order, so that rows that share a page are written while it is at hand.
+        run(self._insert, sorted(changes.inserted, key=_key))
+        run(self._supersede, ((*row.version, *row[1:]) for row in changes.superseded))
+        run(self._withdraw, changes.withdrawals)
+        run(self._conflict, changes.conflicts)
+        run(self._head, changes.heads)
+
+
+def _compile(clause: ClauseElement) -> tuple[str, list[str]]:
+    compiled = clause.compile(dialect=sqlite_dialect(paramstyle="qmark"))
+    return str(compiled), list(compiled.positiontup)  # type: ignore[attr-defined]
+
+
+def _compile_lookup(lookup: Lookup, tables: GenerationTables) -> tuple[str, list[int]]:
+    names = list(lookup.key)
+    text, wanted = _compile(lookup.inner(tables, *(bindparam(name, type_=kind) for name, kind in lookup.key.items())))
+    return text, [names.index(name) for name in wanted]
+
+
+def _upsert(tables: GenerationTables) -> Insert:
+    head = sqlite_insert(tables.entities)
+    renewed = {column.name: column for column in head.excluded if column.name != "entity_id"}
+    return head.on_conflict_do_update(index_elements=["entity_id"], set_=renewed)

@@ -1,0 +1,115 @@
+"""The store on a SQL database."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from sqlalchemy import URL, Engine
+
+from everwhen.ports.log import TopicDescription
+from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.positions import Mark
+from everwhen.sql.batch import SqlBatch, Writer
+from everwhen.sql.catalog import Catalog
+from everwhen.sql.checkpoints import Checkpoints
+from everwhen.sql.engine import Database, Timeouts, driver
+from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.reader import SqlReader
+from everwhen.sql.tables import GenerationTables, SharedTables
+
+
+class SqlStore:
+    """Generations of projections in PostgreSQL or in an SQLite file.
+
+    :param target: a URL (``postgresql+psycopg://…``, also written ``postgresql://…``, or ``sqlite:///FILE``), or an
+        ``Engine`` of one of these. An engine that is given is never closed, and its connections are used as they
+        are; a file that is given by its URL is opened with ``synchronous=NORMAL``.
+    :param timeouts: how long a transaction that writes may be in the way of others.
+    :raises SettingsError: if the URL is of another database, or of one in memory.
+    :raises MissingExtra: if the driver is not installed.
+
+    Opening connects to nothing. Implements :class:`everwhen.ports.store.Store`. Thread-safe; every method blocks
+    until the database has answered.
+    """
+
+    def __init__(self, target: str | URL | Engine, *, timeouts: Timeouts | None = None) -> None:
+        self._database = Database(target, timeouts or Timeouts())
+        self._shared = SharedTables(self._database.kind)
+        self._catalog = Catalog(self._database, self._shared)
+        self._checkpoints = Checkpoints(self._database, self._shared)
+        self._writers: dict[tuple[str, int], Writer] = {}
+        self._making = threading.Lock()
+
+    @property
+    def address(self) -> str:
+        """Where it is, without secrets, for messages."""
+        return self._database.address
+
+    def prepare(self, blueprint: Blueprint) -> Generation:
+        """Make sure that tables and a generation for the projection are there; create what is missing.
+
+        Any number of processes may do so at once.
+
+        :raises ArgumentError: if the projection's name cannot be one of tables.
+        :raises GenerationMismatch: if the generation was built by another version or other code.
+        :raises StoreMismatch: if the tables are of another schema version.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        return self._catalog.prepare(blueprint)
+
+    def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
+        """Take partitions over, in a transaction of its own: from here on every earlier owner is fenced.
+
+        :raises GenerationMismatch: if the generation is of another topic.
+        :raises StoreMismatch: if the topic is not the one that was read so far, though it has the same name.
+        :raises StoreUnavailable: if the database failed, or a batch of the earlier owner did not end in time.
+        """
+        return self._checkpoints.claim(generation, partitions, topic)
+
+    @contextmanager
+    def batch(self, claim: Claim, expected: int, reached: Mark) -> Iterator[SqlBatch]:
+        """Open a transaction whose first statement moves the checkpoint from ``expected`` to ``reached``.
+
+        Leaving the context commits; an exception rolls everything back.
+
+        :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
+        :raises StoreUnavailable: if the database failed; whether a commit took effect is then unknown.
+        """
+        writer = self._writer(claim.generation)
+        place = f"{claim.generation.topic}[{claim.partition}]@{expected}"
+        with self._database.writing(f"projecting {place}") as connection:
+            self._checkpoints.move(connection, claim, expected, reached)
+            yield SqlBatch(writer, driver(connection))
+
+    def reader(self, projection: str) -> SqlReader:
+        """Open the generation that answers for the projection.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises StoreMismatch: if the tables are of another schema version.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        return SqlReader(self._database, self._shared, self._catalog.live(projection))
+
+    def close(self) -> None:
+        """Free every connection that this object opened. Idempotent."""
+        self._database.close()
+
+    def _writer(self, generation: Generation) -> Writer:
+        key = (generation.projection, generation.number)
+        with self._making:
+            if key not in self._writers:
+                self._writers[key] = _make_writer(self._database, GenerationTables(self._database.kind, *key))
+            return self._writers[key]
+
+
+def _make_writer(database: Database, tables: GenerationTables) -> Writer:
+    # Each is loaded only when it is needed: a store in SQLite must not ask for PostgreSQL's driver.
+    if database.kind == POSTGRESQL:
+        from everwhen.sql.postgres import PostgresWriter
+
+        return PostgresWriter(tables, database.dialect)
+    from everwhen.sql.sqlite import SqliteWriter
+
+    return SqliteWriter(tables)

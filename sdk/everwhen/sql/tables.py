@@ -1,0 +1,180 @@
+"""The tables: three that all projections share, and six for each generation of a projection.
+
+On PostgreSQL they live in the schema ``everwhen``, so that a projection's views never meet the user's tables; on
+SQLite their names begin with ``everwhen_``. ``entity_id`` leads every key of a table that holds entities, and there
+are no foreign keys, no serials and no index across entities, so that the tables can be distributed by it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
+
+from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.types import Blob, Flag, Id, Instant, JsonText
+
+SCHEMA = "everwhen"
+SCHEMA_VERSION = 1
+PARTS = ("versions", "superseded", "entities", "withdrawals", "conflicts", "quarantine")
+"""The tables of a generation; the fields of :class:`GenerationTables`."""
+
+
+class SharedTables:
+    """``meta``, ``generations`` and ``checkpoints``."""
+
+    def __init__(self, dialect: str) -> None:
+        self.metadata = _metadata(dialect)
+        self.meta = Table(
+            _name(dialect, "meta"),
+            self.metadata,
+            Column("schema_version", Integer, primary_key=True, autoincrement=False),
+        )
+        self.generations = Table(
+            _name(dialect, "generations"),
+            self.metadata,
+            Column("projection", Id, primary_key=True),
+            Column("number", Integer, primary_key=True, autoincrement=False),
+            Column("version", Integer, nullable=False),
+            Column("fingerprint", Text, nullable=False),
+            Column("topic", Text, nullable=False),
+            Column("state", Text, nullable=False, comment="live, building or retired"),
+            Column("created_at", Instant, nullable=False),
+        )
+        self.checkpoints = Table(
+            _name(dialect, "checkpoints"),
+            self.metadata,
+            Column("projection", Id, primary_key=True),
+            Column("number", Integer, primary_key=True, autoincrement=False),
+            Column("partition", Integer, primary_key=True, autoincrement=False),
+            Column("topic", Text, nullable=False),
+            Column("cluster_id", Text, nullable=False),
+            Column("topic_id", Text, nullable=False),
+            Column("next_offset", BigInteger, nullable=False),
+            Column("leader_epoch", Integer),
+            Column("owner", Text, nullable=False),
+            Column("epoch", BigInteger, nullable=False),
+            Column("watermark", Instant, comment="null before the first record"),
+            Column("last_offset", BigInteger),
+            Column("last_event_id", Text),
+            # Every batch updates one row: room on its page keeps the update off the index.
+            postgresql_with={"fillfactor": 50},
+        )
+
+
+class GenerationTables:
+    """The tables of one build of a projection. Column order is field order in :mod:`everwhen.ports.rows`."""
+
+    def __init__(self, dialect: str, projection: str, number: int) -> None:
+        self.metadata = _metadata(dialect)
+        prefix = f"{_name(dialect, projection)}__{number}_"
+
+        def table(part: str, *columns: Column[Any], **options: Any) -> Table:
+            name = prefix + part
+            ids = [Index(f"{name}_event", "entity_id", "event_id")] if part in {"versions", "superseded"} else []
+            return Table(name, self.metadata, *columns, *ids, sqlite_with_rowid=False, **options)
+
+        self.versions = table("versions", *_version_columns())
+        self.superseded = table("superseded", *_version_columns(), *_ending_columns())
+        self.entities = table("entities", *_entity_columns(), postgresql_with={"fillfactor": 70})
+        self.withdrawals = table("withdrawals", *_withdrawal_columns())
+        self.conflicts = table("conflicts", *_conflict_columns())
+        self.quarantine = table("quarantine", *_quarantine_columns())
+
+
+def _metadata(dialect: str) -> MetaData:
+    return MetaData(schema=SCHEMA if dialect == POSTGRESQL else None)
+
+
+def _name(dialect: str, name: str) -> str:
+    return name if dialect == POSTGRESQL else f"{SCHEMA}_{name}"
+
+
+def _key(name: str, kind: Any) -> Column[Any]:
+    return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _version_columns() -> list[Column[Any]]:
+    return [
+        _key("entity_id", Id),
+        _key("valid_from", Instant),
+        _key("offset", BigInteger),
+        Column("partition", Integer, nullable=False),
+        Column("recorded_at", Instant, nullable=False),
+        Column("refolded_offset", BigInteger),
+        Column("refolded_at", Instant),
+        Column("event_id", Id, nullable=False),
+        Column("event_type", Text, nullable=False),
+        Column("correlation_id", Text),
+        Column("causation_id", Text),
+        Column("withdraws", Text),
+        Column("event", Blob, nullable=False),
+        Column("state", JsonText),
+    ]
+
+
+def _ending_columns() -> list[Column[Any]]:
+    return [
+        _key("ended_offset", BigInteger),  # the same row can be superseded again and again
+        Column("ended_at", Instant, nullable=False),
+        Column("withdrawn", Flag, nullable=False),
+    ]
+
+
+def _entity_columns() -> list[Column[Any]]:
+    return [
+        _key("entity_id", Id),
+        Column("partition", Integer, nullable=False),
+        Column("state", JsonText),
+        Column("first_valid", Instant),
+        Column("last_valid", Instant),
+        Column("last_offset", BigInteger, nullable=False),
+        Column("versions", BigInteger, nullable=False),
+        Column("lead", BigInteger, nullable=False, comment="microseconds"),
+        Column("withdrawals", BigInteger, nullable=False),
+        Column("unstored_offset", BigInteger),
+        Column("unstored_valid", Instant),
+        Column("quarantined_offset", BigInteger),
+        Column("unstored_at", Instant),
+    ]
+
+
+def _withdrawal_columns() -> list[Column[Any]]:
+    return [
+        _key("entity_id", Id),
+        Column("target_id", Text, nullable=False),
+        Column("offset", BigInteger, nullable=False),
+        Column("partition", Integer, nullable=False),
+        Column("recorded_at", Instant, nullable=False),
+        _key("event_id", Id),
+    ]
+
+
+def _conflict_columns() -> list[Column[Any]]:
+    return [
+        _key("entity_id", Id),
+        Column("event_id", Text, nullable=False),
+        _key("offset", BigInteger),
+        _key("partition", Integer),
+        Column("recorded_at", Instant, nullable=False),
+        Column("valid_from", Instant, nullable=False),
+        Column("event_type", Text, nullable=False),
+        Column("event", Blob, nullable=False),
+    ]
+
+
+def _quarantine_columns() -> list[Column[Any]]:
+    return [
+        _key("partition", Integer),
+        _key("offset", BigInteger),
+        Column("entity_id", Id),
+        Column("recorded_at", Instant, nullable=False),
+        Column("key", Blob),
+        Column("value", Blob),
+        Column("headers", JsonText, nullable=False),
+        Column("error_class", Text, nullable=False),
+        Column("error", Text, nullable=False),
+        Column("attempts", Integer, nullable=False),
+        Column("status", Text, nullable=False),
+        Column("reason", Text),
+    ]

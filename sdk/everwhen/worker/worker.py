@@ -1,0 +1,200 @@
+"""The worker: reads a topic, folds it into a store, exactly once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import Any, Literal, Self
+
+from everwhen.errors import ArgumentError, ClosedError, EverwhenError, Fenced, RecordError, TopicSettingsError
+from everwhen.ports.log import Log
+from everwhen.ports.store import Blueprint, Store
+from everwhen.projection import Projection, Tally, columns
+from everwhen.worker.fetcher import Fetcher
+from everwhen.worker.inbox import Inbox, Work
+from everwhen.worker.projector import Owned, Projector
+from everwhen.worker.settings import WorkerSettings
+
+_log = logging.getLogger("everwhen.worker")
+_WAIT_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, after a batch.
+
+    :ivar records: read from the log in this run.
+    :ivar expected: how many there were to read when it began, ``None`` for a run without an end.
+    :ivar tally: what became of them.
+    """
+
+    records: int
+    expected: int | None
+    tally: Tally
+
+
+class Worker:
+    """Projects a topic into a store.
+
+    :param projection: what to fold; every event type of its topic must be handled or ignored.
+    :param log: where the events are.
+    :param store: where the timelines go. The position is kept there, in the same transaction as the rows.
+    :param settings: see :class:`WorkerSettings`.
+    :param progress: called after every batch, in the thread of :meth:`run`.
+
+    One object runs once, in one thread; only :meth:`stop` may be called from others and from signal handlers.
+    """
+
+    def __init__(
+        self,
+        projection: Projection[Any],
+        log: Log,
+        store: Store,
+        settings: WorkerSettings,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> None:
+        self._projection = projection
+        self._log = log
+        self._store = store
+        self._settings = settings
+        self._notify = progress
+        self._inbox = Inbox(settings.buffer_bytes)
+        self._stopping = False
+        self._started = False
+        self._progress = Progress(0, None, Tally())
+        self._ends: dict[int, int] = {}
+        self._given_up: dict[int, EverwhenError] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def run(self, until: Literal["end"] | None = None) -> Progress:
+        """Project until stopped, or until the present end of the log.
+
+        Blocks. When a record cannot be applied its partition stops in front of it and the others go on; the error
+        is raised when they have reached the end, when this worker is stopped, or when no partition is left.
+
+        :param until: ``"end"`` returns once everything is projected that stood in the log at the start.
+        :return: what was done.
+        :raises DeclarationError: if the projection does not handle every event type.
+        :raises ContractError: if classes and contract files do not agree.
+        :raises TopicNotFound: if there is no such topic.
+        :raises TopicSettingsError: if the topic's settings endanger the guarantee.
+        :raises GenerationMismatch: if the store holds what other code or another version built.
+        :raises RecordError: for the first record that could not be applied.
+        :raises Fenced: if an explicitly named partition was claimed by another worker.
+        :raises StoreUnavailable: if the database cannot be reached; what was committed stays.
+        """
+        if until not in (None, "end"):
+            raise ArgumentError("until must be 'end' or left out")
+        if self._started:
+            raise ClosedError("this worker has run already; make a new one")
+        self._started = True
+        fetcher, projector = self._start()
+        try:
+            self._loop(fetcher, projector, to_end=until == "end")
+        finally:
+            fetcher.stop()
+            fetcher.join()
+        if self._given_up:
+            raise self._given_up[min(self._given_up)]
+        return self._progress
+
+    def stop(self) -> None:
+        """Ask :meth:`run` to finish its batch and return. Safe in a signal handler and from any thread."""
+        self._stopping = True
+        self._inbox.wake()
+
+    def close(self) -> None:
+        """Free the connections to log and store. Idempotent."""
+        self._log.close()
+        self._store.close()
+
+    def _start(self) -> tuple[Fetcher, Projector]:
+        projection = self._projection
+        projection.check_complete()
+        topic = self._log.describe(projection.topic.name)
+        if problems := self._log.topic_problems(projection.topic.name):
+            raise TopicSettingsError("; ".join(problems))
+        projector = Projector(projection, self._store, depth=self._settings.depth)
+        generation = self._store.prepare(blueprint(projection))
+        fetcher = Fetcher(self._log, topic, self._store, generation, self._inbox, self._settings)
+        fetcher.start()
+        return fetcher, projector
+
+    def _loop(self, fetcher: Fetcher, projector: Projector, *, to_end: bool) -> None:
+        while not self._stopping:
+            work = self._inbox.take(self._settings.batch_records, _WAIT_SECONDS)
+            if to_end:
+                self._learn_ends(fetcher)
+            if work is not None:
+                self._apply(fetcher, projector, work)
+            if self._nothing_left() or (to_end and self._at_end()):
+                return
+
+    def _apply(self, fetcher: Fetcher, projector: Projector, work: Work) -> None:
+        owned = work.owned
+        try:
+            tally = projector.apply(owned, work.records, work.reached)
+        except Fenced as error:
+            # In a group the new owner is known already or soon; an explicit partition is somebody's mistake.
+            _log.warning("partition.fenced %s", error)
+            self._give_up(owned, error, final=self._settings.partitions is not None)
+        except RecordError as error:
+            _log.error("partition.stopped %s", error)
+            self._give_up(owned, error, final=True)
+        else:
+            self._advance(len(work.records), tally)
+            fetcher.consumer.hint({owned.partition: owned.mark.next_offset})
+        finally:
+            self._inbox.done()
+
+    def _give_up(self, owned: Owned, error: EverwhenError, *, final: bool) -> None:
+        self._inbox.stop(owned.partition, error)
+        if final:
+            self._given_up[owned.partition] = error
+
+    def _advance(self, records: int, tally: Tally) -> None:
+        self._progress.tally.add(tally)
+        self._progress = replace(self._progress, records=self._progress.records + records)
+        if self._notify is not None:
+            self._notify(self._progress)
+
+    def _learn_ends(self, fetcher: Fetcher) -> None:
+        """Note where the log ends for partitions that are new to this run."""
+        new = [owned for owned in self._inbox.owned() if owned.partition not in self._ends]
+        if not new:
+            return
+        ends = fetcher.consumer.ends([owned.partition for owned in new])
+        left = sum(max(0, ends[owned.partition] - owned.mark.next_offset) for owned in new)
+        self._ends |= ends
+        self._progress = replace(self._progress, expected=(self._progress.expected or 0) + left)
+
+    def _at_end(self) -> bool:
+        stopped = self._inbox.stopped()
+        return self._inbox.joined and all(
+            owned.partition in stopped
+            or owned.mark.next_offset >= self._ends.get(owned.partition, owned.mark.next_offset + 1)
+            for owned in self._inbox.owned()
+        )
+
+    def _nothing_left(self) -> bool:
+        """Every partition that we own has been given up for good."""
+        owned = self._inbox.owned()
+        return bool(owned) and bool(self._given_up) and all(each.partition in self._given_up for each in owned)
+
+
+def blueprint(projection: Projection[Any]) -> Blueprint:
+    """What a store must know of a projection."""
+    return Blueprint(
+        projection=projection.name,
+        version=projection.version,
+        fingerprint=projection.fingerprint,
+        topic=projection.topic.name,
+        columns=columns(projection.state),
+    )

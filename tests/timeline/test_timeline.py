@@ -1,0 +1,209 @@
+"""The timeline against the oracle: random logs, cut into random batches, at every breakpoint of both axes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from everwhen.projection import Arrival, Loaded, Tally, Timeline, since
+from everwhen.projection.rows import Head, Known, Superseded, Version
+from tests import oracle
+from tests.oracle import Entry
+
+INSTANTS = range(0, 60, 10)
+
+
+def reduce(state: Any, event: Any) -> Any:
+    """Show everything: what was applied and in which order; or delete; or forget the past (so that folds converge)."""
+    if event == "delete":
+        return None
+    if event == "reset":
+        return ["reset"]
+    return [*(state or []), event]
+
+
+@st.composite
+def logs(draw: st.DrawFn) -> list[Entry]:
+    """Logs of one entity: late, tied, duplicated, corrected and retracted events, clocks that stand still."""
+    entries: list[Entry] = []
+    offset = recorded = 0
+    for index in range(draw(st.integers(1, 14))):
+        offset += draw(st.integers(1, 2))
+        recorded += draw(st.sampled_from([0, 5]))
+        event_id = f"e{draw(st.integers(0, index))}" if draw(st.integers(0, 6)) == 0 else f"e{index}"
+        kind = draw(st.sampled_from(["plain", "plain", "plain", "plain", "delete", "reset", "correct", "retract"]))
+        withdraws = f"e{draw(st.integers(0, 14))}" if kind in ("correct", "retract") else None
+        event = kind if kind in ("delete", "reset") else f"{event_id}@{index}"
+        entries.append(
+            Entry(offset, recorded, draw(st.sampled_from(INSTANTS)), event_id, event, withdraws, kind != "retract")
+        )
+    return entries
+
+
+class Rows:
+    """A store in a few lines: it executes changes and answers by the two conditions of a belief."""
+
+    def __init__(self) -> None:
+        self.head: Head | None = None
+        self.versions: dict[tuple[int, int], Version] = {}
+        self.superseded: list[Superseded] = []
+        self.withdrawn: dict[str, int] = {}
+        self.by: dict[str, Known] = {}
+        self.tally = Tally()
+
+    def apply(self, batch: Sequence[Entry], depth: int) -> None:
+        arrivals = [arrival(entry) for entry in batch]
+        wanted = {a.row.event_id for a in arrivals} | {a.row.withdraws for a in arrivals}
+        known = {k: v for k, v in self.known().items() if k in wanted}
+        start = since(self.head, arrivals, known)
+        ordered = [self.versions[key] for key in sorted(self.versions)]
+        tail: list[Version] = []
+        if start is not None:
+            before = [row for row in ordered if row.valid_from < start]
+            tail = before[-1:] + [row for row in ordered if row.valid_from >= start]
+        timeline = Timeline("e", Loaded(self.head, start, tail, known, dict(self.withdrawn)), fold, depth, self.tally)
+        for each in arrivals:
+            timeline.apply(each)
+        changes = timeline.finish()
+        for row in changes.removed:
+            del self.versions[row.valid_from, row.offset]
+        for row in changes.inserted:
+            assert (row.valid_from, row.offset) not in self.versions
+            self.versions[row.valid_from, row.offset] = row
+        for row in changes.updated:
+            assert (row.valid_from, row.offset) in self.versions
+            self.versions[row.valid_from, row.offset] = row
+        self.superseded += changes.superseded
+        for withdrawal in changes.withdrawals:
+            self.withdrawn.setdefault(withdrawal.target_id, withdrawal.offset)
+            if withdrawal.event_id not in self.known():
+                self.by[withdrawal.event_id] = Known("e", withdrawal.event_id, 0, "", b"", live=False)
+        (self.head,) = changes.heads
+
+    def known(self) -> dict[str, Known]:
+        found = dict(self.by)
+        for row in [s.version for s in self.superseded if s.withdrawn]:
+            found[row.event_id] = Known("e", row.event_id, row.valid_from, row.event_type, row.event, live=False)
+        for row in self.versions.values():
+            found[row.event_id] = Known("e", row.event_id, row.valid_from, row.event_type, row.event, live=True)
+        return found
+
+    def beliefs(self, basis: int) -> list[Version]:
+        held = [row for row in self.versions.values() if row.made_offset < basis]
+        held += [s.version for s in self.superseded if s.version.made_offset < basis <= s.ended_offset]
+        return sorted(held, key=lambda row: (row.valid_from, row.offset))
+
+    def state(self, valid_at: int, basis: int) -> Any:
+        visible = [row for row in self.beliefs(basis) if row.valid_from <= valid_at]
+        return json.loads(visible[-1].state) if visible and visible[-1].state is not None else None
+
+    def is_stored(self, valid_at: int, basis: int) -> bool:
+        head = self.head
+        assert head is not None
+        if head.unstored_offset is None or head.unstored_valid is None:
+            return True
+        return basis > head.unstored_offset or valid_at < head.unstored_valid
+
+
+def arrival(entry: Entry) -> Arrival:
+    """Make the arrival of an oracle's entry."""
+    event = json.dumps(entry.event).encode() if entry.contributes else b""
+    row = Version(
+        "e",
+        entry.valid_at,
+        entry.offset,
+        0,
+        entry.recorded_at,
+        None,
+        None,
+        entry.event_id,
+        "t",
+        None,
+        None,
+        entry.withdraws,
+        event,
+        None,
+    )
+    return Arrival(row, entry.contributes)
+
+
+def fold(state: str | None, row: Version) -> str | None:
+    """Fold as a projection would: JSON in, JSON out."""
+    after = reduce(None if state is None else json.loads(state), json.loads(row.event))
+    return None if after is None else json.dumps(after)
+
+
+def cut(log: list[Entry], cuts: list[int]) -> list[list[Entry]]:
+    """Cut a log into batches."""
+    places = sorted({0, len(log), *(c for c in cuts if c < len(log))})
+    return [log[a:b] for a, b in zip(places, places[1:], strict=False)]
+
+
+@given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 3, 100]))
+@settings(max_examples=1500, deadline=None)
+def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
+    log: list[Entry], cuts: list[int], depth: int
+) -> None:
+    """At every instant and every basis, what is kept as rows is what the definition says; the newest always is."""
+    rows = Rows()
+    batches = cut(log, cuts)
+    seen = 0
+    for batch in batches:
+        rows.apply(batch, depth)
+        seen += len(batch)
+        now = log[seen - 1].offset + 1
+        for instant in sorted({-1, *(t + d for t in INSTANTS for d in (-1, 0, 1))}):
+            for basis in range(now + 1):
+                if rows.is_stored(instant, basis) or basis == now:
+                    expected = oracle.state(log, instant, basis, reduce)
+                    assert rows.state(instant, basis) == expected, (instant, basis)
+                if depth == 100:
+                    assert rows.is_stored(instant, basis)
+
+
+@given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
+@settings(max_examples=500, deadline=None)
+def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int], depth: int) -> None:
+    """Versions and withdrawn beliefs together hold every event, with the offset that withdrew it."""
+    rows = Rows()
+    for batch in cut(log, cuts):
+        rows.apply(batch, depth)
+    for basis in range(log[-1].offset + 2):
+        kept = {row.offset for row in rows.versions.values() if row.offset < basis}
+        kept |= {s.version.offset for s in rows.superseded if s.withdrawn and s.version.offset < basis <= s.ended_offset}
+        assert kept == {entry.offset for entry in oracle.events(log, basis)}
+
+
+@given(logs(), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
+@settings(max_examples=500, deadline=None)
+def test_batches_do_not_show_in_what_is_believed_now(log: list[Entry], cuts: list[int], other: list[int]) -> None:
+    """However the log is cut, the present states, the head and the counts are the same."""
+    results = []
+    for places in (cuts, other):
+        rows = Rows()
+        for batch in cut(log, places):
+            rows.apply(batch, 100)
+        results.append((rows.versions, rows.head, sorted(rows.superseded, key=repr), rows.tally))
+    assert results[0] == results[1]
+
+
+@given(logs())
+@settings(max_examples=300, deadline=None)
+def test_the_head_describes_the_versions(log: list[Entry]) -> None:
+    """Count, first and last instant, state and lead of the head are those of the rows."""
+    rows = Rows()
+    for entry in log:
+        rows.apply([entry], 100)
+        ordered = [rows.versions[key] for key in sorted(rows.versions)]
+        head = rows.head
+        assert head is not None
+        assert head.versions == len(ordered)
+        assert head.first_valid == (ordered[0].valid_from if ordered else None)
+        assert head.last_valid == (ordered[-1].valid_from if ordered else None)
+        assert head.state == (ordered[-1].state if ordered else None)
+        assert all(row.valid_from - row.recorded_at <= head.lead for row in ordered)
+        assert head.last_offset == entry.offset
