@@ -69,8 +69,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Have the parts that the collected tests need started side by side, while the first tests run."""
-    if session.config.option.collectonly:
+    """Have the parts that the collected tests need started side by side, while the first tests run.
+
+    Only where that happens in another process: what a test does to the environment must not reach a part's start.
+    """
+    if not hasattr(session.config, "workerinput"):
         return
     wanted = {name for item in session.items for name in getattr(item, "fixturenames", ())}
     for part in PARTS.keys() & wanted:

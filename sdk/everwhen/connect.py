@@ -27,9 +27,9 @@ from everwhen.worker import Progress, WorkerSettings
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
 
-LogTarget: TypeAlias = str | Mapping[str, Any] | Log
+LogTarget: TypeAlias = str | Mapping[str, Any]
 """``kafka://HOST:PORT[,HOST:PORT]``, ``sqlite:///FILE``, or librdkafka's own settings as a mapping."""
-StoreTarget: TypeAlias = "str | URL | Engine | Store"
+StoreTarget: TypeAlias = "str | URL | Engine"
 """A SQLAlchemy URL or engine of SQLite or PostgreSQL."""
 
 S = TypeVar("S")
@@ -53,9 +53,7 @@ def open_log(target: LogTarget | None = None) -> Log:
         from everwhen.kafka import KafkaLog
 
         return KafkaLog(target)
-    if isinstance(target, str):
-        raise SettingsError(f"log {_scheme(target)} is not known; give kafka://HOST:PORT or sqlite:///FILE")
-    return target
+    raise SettingsError(f"log {_scheme(target)} is not known; give kafka://HOST:PORT or sqlite:///FILE")
 
 
 def open_store(target: StoreTarget | None = None) -> Store:
@@ -67,8 +65,6 @@ def open_store(target: StoreTarget | None = None) -> Store:
     """
     example = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
     target = _or_environment(target, "EVERWHEN_STORE", "store", example)
-    if hasattr(target, "prepare") and hasattr(target, "claim"):
-        return target
     from everwhen.sql import SqlStore
 
     return SqlStore(target)
@@ -90,7 +86,7 @@ class Publisher(_publisher.Publisher):
         contracts_first = topic.codec  # a contract error should not leave a connection or a file behind
         del contracts_first
         opened = open_log(log)
-        if isinstance(log, str | None) and _is_local(opened):
+        if _is_local(opened):
             opened.create_topic(topic.name, topic.partitions)
         super().__init__(topic, opened, clock or SystemClock())
 
@@ -174,8 +170,10 @@ def _file(url: str, argument: str) -> str:
     return path
 
 
-def _scheme(url: str) -> str:
+def _scheme(url: object) -> str:
     """The part of a URL that can be shown: it may hold a password further on."""
+    if not isinstance(url, str):
+        return f"of type {type(url).__name__}"
     return repr(url.partition("://")[0] + "://…") if "://" in url else "without a scheme"
 
 

@@ -107,7 +107,9 @@ class Basis(Mapping[int, Mark]):
             marks = {partition: Mark(offset, watermark) for partition, offset, watermark in triples}
             return cls.of(topic, marks, known_at)
         except (ValueError, TypeError, IndexError, KeyError, binascii.Error):
-            raise ArgumentError("this is not a basis; use answer.basis, or the token that str(answer.basis) gave") from None
+            raise ArgumentError(
+                "this is not a basis; use answer.basis, or the token that str(answer.basis) gave"
+            ) from None
 
 
 _PREFIX = "b1."

@@ -103,6 +103,12 @@ def is_empty(directory: Path) -> bool:
     return not list(directory.iterdir())
 
 
+def replicas(client: AdminClient, topic: str) -> list[int]:
+    """How many there are of each partition, as far as the node that answers knows the topic yet."""
+    partitions = client.list_topics(topic, timeout=10).topics[topic].partitions
+    return [len(partition.replicas) for partition in partitions.values()]
+
+
 def test_the_broker_answers(kafka: KafkaAddress) -> None:
     """A client needs no more than the address."""
     brokers = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).brokers
@@ -138,8 +144,7 @@ def test_a_cluster_of_three_loses_a_node_and_goes_on() -> None:
         first, second, third = kafka.nodes
         client = AdminClient({"bootstrap.servers": f"{first.address},{third.address}", "log_level": 0})
         client.create_topics([NewTopic("kept")])["kept"].result(20)
-        partitions = client.list_topics("kept", timeout=10).topics["kept"].partitions
-        assert [len(partition.replicas) for partition in partitions.values()] == [3, 3]
+        assert eventually(lambda: replicas(client, "kept") == [3, 3])
         second.kill()
         assert not second.running
         assert eventually(lambda: len(client.list_topics(timeout=10).brokers) == 2)

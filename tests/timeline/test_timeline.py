@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -140,7 +141,7 @@ def fold(state: str | None, row: Version) -> str | None:
 def cut(log: list[Entry], cuts: list[int]) -> list[list[Entry]]:
     """Cut a log into batches."""
     places = sorted({0, len(log), *(c for c in cuts if c < len(log))})
-    return [log[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [log[a:b] for a, b in itertools.pairwise(places)]
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 3, 100]))
@@ -174,7 +175,9 @@ def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int
         rows.apply(batch, depth)
     for basis in range(log[-1].offset + 2):
         kept = {row.offset for row in rows.versions.values() if row.offset < basis}
-        kept |= {s.version.offset for s in rows.superseded if s.withdrawn and s.version.offset < basis <= s.ended_offset}
+        kept |= {
+            s.version.offset for s in rows.superseded if s.withdrawn and s.version.offset < basis <= s.ended_offset
+        }
         assert kept == {entry.offset for entry in oracle.events(log, basis)}
 
 

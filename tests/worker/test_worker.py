@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -58,9 +57,9 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
+def place(tmp_path: Path) -> Place:
     """A fresh place."""
-    yield Place(tmp_path)
+    return Place(tmp_path)
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 1000])
@@ -121,7 +120,9 @@ def test_a_stopped_partition_goes_on_after_the_code_was_mended(place: Place) -> 
 
 def test_a_state_is_required_where_a_handler_does_not_take_none(place: Place, tmp_path: Path) -> None:
     """An event for an entity that does not exist yet is an error that says what is missing."""
-    strict = Projection("strict", version=1, topic=place.topic, state=Ledger, ignore=[Wiped, Poison, Skipped, ledger.Reset])
+    strict = Projection(
+        "strict", version=1, topic=place.topic, state=Ledger, ignore=[Wiped, Poison, Skipped, ledger.Reset]
+    )
 
     @strict.on(Noted)
     def noted(state: Ledger, event: Noted) -> Ledger:
@@ -151,7 +152,10 @@ def test_a_record_that_is_not_ours_stops_the_partition_with_its_position(place: 
 def test_a_missing_handler_is_named_before_anything_is_read(place: Place) -> None:
     """A projection that does not say what to do with every type does not start."""
     partial = Projection("partial", version=1, topic=place.topic, state=Ledger)
-    with Worker(partial, place.log, place.store) as worker, pytest.raises(DeclarationError, match="Noted, Wiped, Reset"):
+    with (
+        Worker(partial, place.log, place.store) as worker,
+        pytest.raises(DeclarationError, match="Noted, Wiped, Reset"),
+    ):
         worker.run(until="end")
 
 
@@ -239,9 +243,7 @@ def test_two_workers_of_a_group_share_the_topic(place: Place) -> None:
         for i in range(1, 40):
             if i == 10:
                 threads[1].start()
-            positions = place.publish(
-                *((f"e{k}", Noted(text=str(i))) for k in range(4)), start=T0 + timedelta(hours=i)
-            )
+            positions = place.publish(*((f"e{k}", Noted(text=str(i))) for k in range(4)), start=T0 + timedelta(hours=i))
             for position in positions:
                 reader.wait_for(position, timeout=30)
     finally:

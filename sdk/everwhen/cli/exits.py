@@ -60,7 +60,11 @@ OUTCOMES = (
     Outcome(Exit.DONE, "done; an answer has a state", status=Status.FOUND),
     Outcome(Exit.FAULT, "a fault of this program: please report the traceback"),
     Outcome(Exit.USAGE, "the command line, a setting, an instant or a declaration is wrong", (UsageError,)),
-    Outcome(Exit.PROBLEMS, "contract files or a topic's settings are not as they must be", (ContractError, TopicSettingsError)),
+    Outcome(
+        Exit.PROBLEMS,
+        "contract files or a topic's settings are not as they must be",
+        (ContractError, TopicSettingsError),
+    ),
     Outcome(Exit.LOG_UNAVAILABLE, "the log cannot be reached; trying again may help", (LogUnavailable,)),
     Outcome(Exit.STORE_UNAVAILABLE, "the store cannot be reached; trying again may help", (StoreUnavailable,)),
     Outcome(Exit.NOT_FOUND, "no such topic, or no such projection in the store", (TopicNotFound, ProjectionNotFound)),
@@ -71,7 +75,9 @@ OUTCOMES = (
     Outcome(Exit.DELETED, "the entity is deleted at the instant", status=Status.DELETED),
     Outcome(Exit.NEVER_EXISTED, "no event of the entity is known", status=Status.NEVER_EXISTED),
     Outcome(Exit.TRUNCATED, "the history before the instant was pruned", status=Status.TRUNCATED),
-    Outcome(Exit.NOT_YET_PROJECTED, "the log is not projected as far as was asked for", status=Status.NOT_YET_PROJECTED),
+    Outcome(
+        Exit.NOT_YET_PROJECTED, "the log is not projected as far as was asked for", status=Status.NOT_YET_PROJECTED
+    ),
     Outcome(Exit.QUARANTINED, "an event of the entity cannot be applied", status=Status.QUARANTINED),
     Outcome(Exit.NOT_STORED, "an earlier belief that only MODULE:PROJECTION can fold", (NotStored,)),
     Outcome(Exit.INTERRUPTED, "interrupted from the keyboard"),

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeVar
+from urllib.parse import parse_qsl, urlsplit
 
 import click
 
-from everwhen.connect import LogTarget
+from everwhen.connect import LogTarget, open_log
 from everwhen.errors import SettingsError
 from everwhen.instants import from_micros, parse_instant
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-_KAFKA = "kafka://"
 
 
 def option(*names: str, **settings: Any) -> Callable[[F], F]:
@@ -22,6 +21,10 @@ def option(*names: str, **settings: Any) -> Callable[[F], F]:
     flag = next(name for name in names if name.startswith("--"))
     variable = f"EVERWHEN_{flag.removeprefix('--').replace('-', '_').upper()}"
     return click.option(*names, envvar=variable, show_envvar=True, **settings)
+
+
+def _read_instant(_context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
+    return None if value is None else from_micros(parse_instant(value, parameter.opts[0]))
 
 
 def instant_option(name: str, help_text: str) -> Callable[[F], F]:
@@ -42,9 +45,13 @@ kafka_option = option(
 store_option = option(
     "--store", metavar="URL", help="Where the timelines are: postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE."
 )
-known_at_option = instant_option("--known-at", "As known at this instant: only what the log had recorded by then counts.")
+known_at_option = instant_option(
+    "--known-at", "As known at this instant: only what the log had recorded by then counts."
+)
 basis_option = option(
-    "--basis", metavar="TOKEN", help="As known at this basis, which an earlier answer gave; the answer is the same for ever."
+    "--basis",
+    metavar="TOKEN",
+    help="As known at this basis, which an earlier answer gave; the answer is the same for ever.",
 )
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -56,9 +63,11 @@ def log_target(log: str | None, kafka: tuple[str, ...]) -> LogTarget | None:
     """
     if not kafka:
         return log
-    if log is None or not log.startswith(_KAFKA):
+    if log is None or not log.startswith("kafka://"):
         raise SettingsError("--kafka needs a log in Kafka; give --log kafka://HOST:PORT")
-    settings = {"bootstrap.servers": log.removeprefix(_KAFKA).rstrip("/")}
+    open_log(log).close()  # it refuses what a URL must not hold, such as a password
+    parts = urlsplit(log)
+    settings = {"bootstrap.servers": parts.netloc, **dict(parse_qsl(parts.query, keep_blank_values=True))}
     for pair in kafka:
         name, equals, value = pair.partition("=")
         if not name or not equals:
@@ -66,7 +75,3 @@ def log_target(log: str | None, kafka: tuple[str, ...]) -> LogTarget | None:
             raise SettingsError("a --kafka setting is not NAME=VALUE; write it like security.protocol=SSL")
         settings[name] = value
     return settings
-
-
-def _read_instant(_context: click.Context, parameter: click.Parameter, value: str | None) -> datetime | None:
-    return None if value is None else from_micros(parse_instant(value, parameter.opts[0]))

@@ -13,7 +13,7 @@ from everwhen.errors import ArgumentError, EverwhenError
 from everwhen.event import Topic
 from everwhen.projection import Projection
 
-T = TypeVar("T", Topic, Projection[Any])
+T = TypeVar("T", bound=Topic | Projection[Any])
 
 _ABSENT = object()
 
@@ -35,7 +35,9 @@ def _load(target: str, kind: type[T], noun: str) -> T:
     """
     module_name, _, name = target.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
-        raise ArgumentError(f"{target!r} is not MODULE:{noun.upper()}; write it like bank:account, with bank as in an import")
+        raise ArgumentError(
+            f"{target!r} is not MODULE:{noun.upper()}; write it like bank:account, with bank as in an import"
+        )
     module = _import(module_name)
     value = vars(module).get(name, _ABSENT)
     if isinstance(value, kind):

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType
+
+# The package's documented names, which it does not mark as exported for type checkers.
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from everwhen.errors import ArgumentError, LogError, LogUnavailable, TopicNotFound
-from everwhen.kafka.errors import CREATE_REMEDY, error_of, translate, translate_settings
+from everwhen.kafka.errors import (
+    ALL_BROKERS_DOWN,
+    CREATE_REMEDY,
+    INVALID_ARGUMENT,
+    SILENCE,
+    TIMED_OUT,
+    error_of,
+    translate,
+    translate_settings,
+)
 from everwhen.kafka.logs import logger
 from everwhen.kafka.settings import KafkaSettings
 from everwhen.kafka.topics import TOPIC_SETTINGS, TopicSettings, problems
 from everwhen.ports.log import TopicDescription
 
 _T = TypeVar("_T")
+_OFFSET_SPEC: Any = OffsetSpec
 
 ANSWER_SECONDS = 15.0
 """How long one question to the brokers may take."""
-_APPEAR_SECONDS = 15.0
 _LOOK_AGAIN_SECONDS = 0.05
+_BROKERS_DEFAULT = -1
+_REFUSED_ARGUMENTS = frozenset(
+    {
+        KafkaError.INVALID_PARTITIONS,
+        KafkaError.INVALID_REPLICATION_FACTOR,
+        KafkaError.TOPIC_EXCEPTION,
+        KafkaError.POLICY_VIOLATION,
+        INVALID_ARGUMENT,
+    }
+)
 _UNKNOWN_ID = "unknown"
 _MOCK = "mockCluster"
 
@@ -47,11 +67,9 @@ class Admin:
         cluster_id = self._cluster_id(where)
         if cluster_id.startswith(_MOCK):
             return self._describe_in_mock(topic, cluster_id)
-        answer = self._wait(where, lambda client: client.describe_topics(
-            TopicCollection([topic]), request_timeout=ANSWER_SECONDS
-        )[topic])
-        topic_id = _UNKNOWN_ID if answer.topic_id is None else str(answer.topic_id)
-        return TopicDescription(topic, len(answer.partitions), cluster_id, topic_id)
+        found = self._ask(where, _topic(topic))
+        topic_id = _UNKNOWN_ID if found.topic_id is None else str(found.topic_id)
+        return TopicDescription(topic, len(found.partitions), cluster_id, topic_id)
 
     def create(self, topic: str, partitions: int, replication: int | None) -> bool:
         """Create the topic with :data:`~everwhen.kafka.topics.TOPIC_SETTINGS`; ``False`` if it is there already.
@@ -59,20 +77,24 @@ class Admin:
         Returns when the brokers know it.
 
         :raises ArgumentError: if the broker refuses the name or the numbers.
+        :raises LogError: if it may not be created, or the brokers do not answer.
         """
-        where = self._where(topic)
+        where = f"{self._where(topic)}: it cannot be created"
         if partitions < 1:
             raise ArgumentError(f"{where}: it needs at least one partition, not {partitions}")
-        new = NewTopic(topic, partitions, -1 if replication is None else replication, config=dict(TOPIC_SETTINGS))
+        replicas = _BROKERS_DEFAULT if replication is None else replication
+        new = NewTopic(topic, partitions, replicas, config=dict(TOPIC_SETTINGS))
         try:
-            self._future(lambda client: client.create_topics([new], request_timeout=ANSWER_SECONDS)[topic])
-        except KafkaException as exception:
-            error = error_of(exception)
-            if error.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            self._ask(where, lambda client: client.create_topics([new], request_timeout=ANSWER_SECONDS)[topic].result())
+        except LogError as error:
+            if not isinstance(error.__cause__, KafkaException):
+                raise
+            code = error_of(error.__cause__).code()
+            if code == KafkaError.TOPIC_ALREADY_EXISTS:
                 return False
-            if error.code() in _REFUSED_NUMBERS:
-                raise ArgumentError(f"{where}: cannot be created: {error.str()}") from exception
-            raise translate(self._reason(error), f"{where}: cannot be created") from exception
+            if code in _REFUSED_ARGUMENTS:
+                raise ArgumentError(str(error)) from error.__cause__
+            raise
         self._wait_until_known(topic)
         return True
 
@@ -87,76 +109,45 @@ class Admin:
             self.describe(topic)
             logger.warning("%s: a mock cluster has no settings to check", where)
             return []
-        resource = ConfigResource(ResourceType.TOPIC, topic)
-        entries = self._wait(where, lambda client: client.describe_configs(
-            [resource], request_timeout=ANSWER_SECONDS
-        )[resource])
-        answer = self._wait(where, lambda client: client.describe_topics(
-            TopicCollection([topic]), request_timeout=ANSWER_SECONDS
-        )[topic])
-        replication = min((len(partition.replicas) for partition in answer.partitions), default=0)
-        found = TopicSettings({name: entry.value or "" for name, entry in entries.items()}, replication)
-        if replication == 1 and len(self._metadata(where).brokers) > 1:
+        described = self._ask(where, _topic(topic))
+        replication = min((len(partition.replicas) for partition in described.partitions), default=0)
+        found = TopicSettings(self._ask(where, _settings_of(topic)), replication)
+        if replication == 1 and len(self._ask(where, _metadata).brokers) > 1:
             logger.warning("%s: it has one replica; a lost disk loses its history for ever", where)
         return problems(topic, found, self._settings.message_max_bytes)
 
     def ends(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Return the offset after the last record that a ``read_committed`` consumer can see."""
-        return self._offsets(topic, partitions, OffsetSpec.latest())
+        return self._ask(self._where(topic), _offsets(topic, partitions, _OFFSET_SPEC.latest()))
 
     def starts(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Return the first offset that the log still holds."""
-        return self._offsets(topic, partitions, OffsetSpec.earliest())
+        return self._ask(self._where(topic), _offsets(topic, partitions, _OFFSET_SPEC.earliest()))
 
     def drain(self) -> None:
         """Hand librdkafka's log lines on; they pile up otherwise, twenty a second while no broker answers."""
-        if self._client is not None:
-            self._client.poll(0)
+        client = self._client
+        if client is not None:
+            client.poll(0)
 
     def close(self) -> None:
         """Drop the connection. Idempotent."""
         with self._lock:
             self._client = None
 
-    def _offsets(self, topic: str, partitions: Sequence[int], spec: OffsetSpec) -> dict[int, int]:
-        asked = {TopicPartition(topic, partition): spec for partition in partitions}
-        if not asked:
-            return {}
-        where = self._where(topic)
-        try:
-            answers = self._open().list_offsets(
-                asked, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
-            )
-            return {place.partition: answer.result().offset for place, answer in answers.items()}
-        except KafkaException as exception:
-            raise translate(self._reason(error_of(exception)), where) from exception
-
     def _describe_in_mock(self, topic: str, cluster_id: str) -> TopicDescription:
         """librdkafka's mock cluster answers metadata requests only."""
         where = self._where(topic)
-        # All topics are asked for, since asking for one by its name would create it.
-        found = self._metadata(where).topics.get(topic)
+        found = self._ask(where, _metadata).topics.get(topic)
         if found is None:
             raise TopicNotFound(f"{where}: there is no such topic; {CREATE_REMEDY}")
         return TopicDescription(topic, len(found.partitions), cluster_id, _UNKNOWN_ID)
 
-    def _metadata(self, where: str) -> Any:
-        try:
-            return self._open().list_topics(timeout=ANSWER_SECONDS)
-        except KafkaException as exception:
-            raise translate(self._reason(error_of(exception)), where) from exception
-
     def _cluster_id(self, where: str) -> str:
-        try:
-            cluster_id = self._open().cluster_id(timeout=ANSWER_SECONDS)
-        except KafkaException as exception:
-            raise translate(self._reason(error_of(exception)), where) from exception
-        if not cluster_id:
-            raise translate(self._reason(KafkaError(KafkaError._TIMED_OUT)), where)
-        return cluster_id
+        return self._ask(where, _cluster_id)
 
     def _wait_until_known(self, topic: str) -> None:
-        deadline = time.monotonic() + _APPEAR_SECONDS
+        deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
                 self.describe(topic)
@@ -166,22 +157,23 @@ class Admin:
                     raise LogUnavailable(f"{self._where(topic)}: created, but the brokers do not know it yet") from None
                 time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _wait(self, where: str, ask: Callable[[AdminClient], Future[_T]]) -> _T:
+    def _ask(self, where: str, question: Callable[[AdminClient], _T]) -> _T:
+        client = self._open()
+        client.poll(0)
+        self._trouble = None
         try:
-            return self._future(ask)
+            return question(client)
         except KafkaException as exception:
-            raise translate(self._reason(error_of(exception)), where) from exception
+            error = error_of(exception)
+            # A refused password or certificate is told to error_cb only; the question itself just times out.
+            client.poll(0)
+            raise translate(self._cause(error), where) from exception
 
-    def _future(self, ask: Callable[[AdminClient], Future[_T]]) -> _T:
-        return ask(self._open()).result()
-
-    def _reason(self, error: KafkaError) -> KafkaError:
-        """Return why it timed out, if the connection has said so: a wrong password looks like silence otherwise."""
-        self.drain()
-        return self._trouble if self._trouble is not None and error.code() in _SILENCE else error
+    def _cause(self, error: KafkaError) -> KafkaError:
+        return self._trouble if self._trouble is not None and error.code() in SILENCE else error
 
     def _note(self, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+        if error.code() != ALL_BROKERS_DOWN:
             self._trouble = error
 
     def _open(self) -> AdminClient:
@@ -196,3 +188,43 @@ class Admin:
 
     def _where(self, topic: str) -> str:
         return f"topic {topic!r} in {self._settings.address}"
+
+
+def _topic(topic: str) -> Callable[[AdminClient], Any]:
+    # Unlike a metadata request for one topic, this does not create it where brokers create topics by themselves.
+    asked = TopicCollection([topic])
+    return lambda client: client.describe_topics(asked, request_timeout=ANSWER_SECONDS)[topic].result()
+
+
+def _settings_of(topic: str) -> Callable[[AdminClient], dict[str, str]]:
+    resource = ConfigResource(ResourceType.TOPIC, topic)
+
+    def ask(client: AdminClient) -> dict[str, str]:
+        entries = client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource].result()
+        return {name: entry.value or "" for name, entry in entries.items()}
+
+    return ask
+
+
+def _offsets(topic: str, partitions: Sequence[int], spec: Any) -> Callable[[AdminClient], dict[int, int]]:
+    places = {TopicPartition(topic, partition): spec for partition in partitions}
+
+    def ask(client: AdminClient) -> dict[int, int]:
+        answers = client.list_offsets(
+            places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
+        )
+        return {place.partition: answer.result().offset for place, answer in answers.items()}
+
+    return ask if places else lambda _: {}
+
+
+def _metadata(client: AdminClient) -> Any:
+    # Of all topics: asking for one by its name would create it.
+    return client.list_topics(timeout=ANSWER_SECONDS)
+
+
+def _cluster_id(client: AdminClient) -> str:
+    cluster_id = client.cluster_id(timeout=ANSWER_SECONDS)
+    if not cluster_id:
+        raise KafkaException(KafkaError(TIMED_OUT, "no broker has answered"))
+    return cluster_id

@@ -17,10 +17,20 @@ from everwhen.errors import (
     SettingsError,
     TopicNotFound,
 )
+from everwhen.kafka.settings import KafkaSettings
 
 CREATE_REMEDY = "create it with: everwhen topic create MODULE:TOPIC --log ..."
 
+# ruff: noqa: SLF001 - librdkafka's own codes are public; their names begin with an underscore
+END_OF_PARTITION = KafkaError._PARTITION_EOF
+ALL_BROKERS_DOWN = KafkaError._ALL_BROKERS_DOWN
+TIMED_OUT = KafkaError._TIMED_OUT
+INVALID_ARGUMENT = KafkaError._INVALID_ARG
+SILENCE = frozenset({KafkaError._TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._TRANSPORT})
 WRONG_CREDENTIALS = frozenset({KafkaError._AUTHENTICATION, KafkaError.SASL_AUTHENTICATION_FAILED})
+OUT_OF_RANGE = frozenset(
+    {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION, KafkaError._NO_OFFSET}
+)
 _NO_PERMISSION = frozenset(
     {
         KafkaError.TOPIC_AUTHORIZATION_FAILED,
@@ -28,44 +38,27 @@ _NO_PERMISSION = frozenset(
         KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     }
 )
-_NO_TOPIC = frozenset(
-    {
-        KafkaError.UNKNOWN_TOPIC_OR_PART,
-        KafkaError.UNKNOWN_TOPIC_ID,
-        KafkaError._UNKNOWN_TOPIC,
-        KafkaError._UNKNOWN_PARTITION,
-    }
-)
-OUT_OF_RANGE = frozenset(
-    {KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE, KafkaError._LOG_TRUNCATION, KafkaError._NO_OFFSET}
-)
-_TOO_LARGE = frozenset(
-    {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE}
-)
-_MAY_PASS = frozenset(
-    {
-        KafkaError._TRANSPORT,
-        KafkaError._ALL_BROKERS_DOWN,
-        KafkaError._RESOLVE,
-        KafkaError._TIMED_OUT,
-        KafkaError._TIMED_OUT_QUEUE,
-        KafkaError._MAX_POLL_EXCEEDED,
-        KafkaError._SSL,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
+_NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
+_TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+_MAY_PASS = SILENCE | {
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._RESOLVE,
+    KafkaError._MAX_POLL_EXCEEDED,
+    KafkaError._SSL,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.NOT_COORDINATOR,
+}
 
 
 def error_of(exception: KafkaException) -> KafkaError:
     """Return what a ``KafkaException`` carries."""
     carried = exception.args[0]
-    return carried if isinstance(carried, KafkaError) else KafkaError(KafkaError._FAIL, str(carried))
+    return carried if isinstance(carried, KafkaError) else KafkaError(KafkaError.UNKNOWN, str(carried))
 
 
 def may_pass(error: KafkaError) -> bool:
@@ -103,11 +96,11 @@ def translate_delivery(error: KafkaError, topic: str) -> PublishError:
         return PublishError(f"topic {topic!r}: not appended, the topic is gone: {said}")
     # After a time-out or a purge nobody knows whether the broker has it; the event id makes a second try harmless.
     return PublishError(
-        f"topic {topic!r}: not acknowledged, it may be in the log all the same; publish it again with the same event id: "
-        f"{said}"
+        f"topic {topic!r}: not acknowledged, and it may be in the log all the same; publish it again with the same "
+        f"event id: {said}"
     )
 
 
-def translate_settings(error: KafkaError) -> SettingsError:
+def translate_settings(error: KafkaError, settings: KafkaSettings) -> SettingsError:
     """Return why librdkafka refused to make a client; it names the setting."""
-    return SettingsError(f"Kafka's client refuses a setting: {error.str()}")
+    return SettingsError(f"Kafka's client refuses a setting: {settings.hide_secrets(error.str())}")

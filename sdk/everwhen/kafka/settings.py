@@ -179,4 +179,6 @@ def _warn_of_unverified_tls(settings: Mapping[str, Any]) -> None:
     if settings.get("enable.ssl.certificate.verification") == "false":
         _logger.warning("enable.ssl.certificate.verification=false: anyone on the way can pose as the broker")
     elif settings.get("ssl.endpoint.identification.algorithm") == "none":
-        _logger.warning("ssl.endpoint.identification.algorithm=none: any holder of a certificate can pose as the broker")
+        _logger.warning(
+            "ssl.endpoint.identification.algorithm=none: whoever holds a certificate can pose as the broker"
+        )

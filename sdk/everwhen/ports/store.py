@@ -13,8 +13,8 @@ from typing import NamedTuple, Protocol
 
 from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
-from everwhen.projection.rows import Changes, Head, Known, Version
 from everwhen.positions import Basis, Mark
+from everwhen.projection.rows import Changes, Head, Known, Version
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ class Projection(Generic[S]):
     def __init__(
         self, name: str, *, version: int, topic: Topic, state: type[S], ignore: Collection[type[Event]] = ()
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > _NAME_LIMIT:
+        if not _NAME.fullmatch(name) or len(name) > _NAME_LIMIT:
             raise DeclarationError(
                 f"projection name {name!r} must be lower-case words joined by single underscores, such as "
                 f"'account' or 'open_orders', at most {_NAME_LIMIT} characters: it names tables and views"
@@ -75,7 +75,7 @@ class Projection(Generic[S]):
             raise DeclarationError(f"projection {name}: version must be a whole number from 1 on")
         if not isinstance(topic, Topic):
             raise DeclarationError(f"projection {name}: topic must be an everwhen.Topic")
-        if not (isinstance(state, type) and issubclass(state, BaseModel)) or state is BaseModel:
+        if not inspect.isclass(state) or not issubclass(state, BaseModel) or state is BaseModel:
             raise DeclarationError(f"projection {name}: state must be a pydantic model class")
         self.name = name
         self.version = version
@@ -123,7 +123,9 @@ class Projection(Generic[S]):
         :raises DeclarationError: naming those that are not.
         """
         missing = [
-            event.__name__ for event in self.topic.events if event_type(event) not in self._handlers.keys() | self._ignored
+            event.__name__
+            for event in self.topic.events
+            if event_type(event) not in self._handlers.keys() | self._ignored
         ]
         if missing:
             raise DeclarationError(
@@ -150,11 +152,13 @@ class _Registrar(Generic[S, E]):
     def __call__(self, function: Callable[[S, E], S | None]) -> Callable[[S, E], S | None]: ...
 
     @overload
-    def __call__(self, function: Callable[[S, E, Envelope[E]], S | None]) -> Callable[[S, E, Envelope[E]], S | None]: ...
+    def __call__(
+        self, function: Callable[[S, E, Envelope[E]], S | None]
+    ) -> Callable[[S, E, Envelope[E]], S | None]: ...
 
     def __call__(self, function: Callable[..., S | None]) -> Callable[..., S | None]:
         where = f"projection {self._projection}: the handler of {self._event_name}"
-        if not callable(function) or inspect.iscoroutinefunction(function):
+        if inspect.iscoroutinefunction(function):
             raise DeclarationError(f"{where} must be a plain function; it is folded again and again and may not wait")
         parameters = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty]
         if len(parameters) not in (2, 3) or any(p.kind not in _POSITIONAL for p in parameters):

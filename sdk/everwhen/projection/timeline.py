@@ -100,6 +100,17 @@ class _Deferred(NamedTuple):
     """The last record that made it necessary."""
 
 
+class _Unstored(NamedTuple):
+    """The fields of a head that say which beliefs are not kept as rows."""
+
+    unstored_offset: int | None = None
+    unstored_at: Micros | None = None
+    unstored_valid: Micros | None = None
+
+
+_STORED = _Unstored()
+
+
 class Timeline:
     """One entity while a batch is applied to it.
 
@@ -311,7 +322,6 @@ class Timeline:
         first_valid = rows[0].valid_from if rows else None
         if self._floor_valid is not None and head is not None:
             first_valid = head.first_valid
-        unstored_offset, unstored_valid = self._unstored()
         return Head(
             entity_id=self._entity_id,
             partition=self._partition,
@@ -322,19 +332,20 @@ class Timeline:
             versions=(head.versions if head is not None else 0) + len(changes.inserted) - len(changes.removed),
             lead=self._lead if self._lead is not None else 0,
             withdrawals=(head.withdrawals if head is not None else 0) + len(changes.withdrawals),
-            unstored_offset=unstored_offset,
-            unstored_valid=unstored_valid,
+            **self._unstored()._asdict(),
             quarantined_offset=head.quarantined_offset if head is not None else None,
         )
 
-    def _unstored(self) -> tuple[int | None, Micros | None]:
-        """Extend what the head says about beliefs that are not stored by what this batch did not store."""
-        offset = self._head.unstored_offset if self._head is not None else None
-        valid = self._head.unstored_valid if self._head is not None else None
-        if self._deferred is None:
-            return offset, valid
-        deferred = self._deferred
-        return deferred.by.offset, deferred.valid_from if valid is None else min(valid, deferred.valid_from)
+    def _unstored(self) -> _Unstored:
+        """What the head says about beliefs that are not stored, extended by those of this batch."""
+        head, deferred = self._head, self._deferred
+        before = _Unstored(head.unstored_offset, head.unstored_at, head.unstored_valid) if head is not None else _STORED
+        if deferred is None:
+            return before
+        by, valid = deferred.by, deferred.valid_from
+        return _Unstored(
+            by.offset, by.recorded_at, valid if before.unstored_valid is None else min(valid, before.unstored_valid)
+        )
 
 
 def _key(row: Version) -> _Key:

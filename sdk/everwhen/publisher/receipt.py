@@ -48,9 +48,9 @@ class Receipt:
         if self._position is None:
             assert self._error is not None
             # One exception object must not be raised by several threads: they would share its traceback.
-            raise PublishError(f"event {self.event_id} of entity {self.entity_id!r} was not taken: {self._error}") from (
-                self._error
-            )
+            raise PublishError(
+                f"event {self.event_id} of entity {self.entity_id!r} was not taken: {self._error}"
+            ) from (self._error)
         return self._position
 
     def settle(self, position: Position | None, error: EverwhenError | None) -> None:

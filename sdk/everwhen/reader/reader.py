@@ -54,7 +54,9 @@ class Reader(Generic[S]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -230,7 +232,9 @@ class Reader(Generic[S]):
     def _fold(self, reader: StoreReader, entity_id: str, as_of: AsOf) -> list[VersionRow]:
         """Fold the events of the basis, for beliefs that are not kept as rows."""
         events = reader.events(entity_id, as_of)
-        rows = [row._replace(state=state) for row, state in zip(events, self._states.fold(events, entity_id), strict=True)]
+        rows = [
+            row._replace(state=state) for row, state in zip(events, self._states.fold(events, entity_id), strict=True)
+        ]
         return [VersionRow(row, _next_after(rows, index), None) for index, row in enumerate(rows)]
 
     def _version(self, generation: Generation, row: VersionRow) -> Version[S]:

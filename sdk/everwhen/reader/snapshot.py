@@ -30,7 +30,7 @@ class Snapshot(Generic[S]):
         deleted: bool,
     ) -> None:
         self._answer = answer
-        self._wanted = {Status.FOUND, Status.QUARANTINED, Status.NOT_YET_PROJECTED} | ({Status.DELETED} if deleted else set())
+        self._left_out = {Status.BEFORE_FIRST, Status.NEVER_EXISTED} | (set() if deleted else {Status.DELETED})
         self._stack = ExitStack()
         marks, self._rows = self._stack.enter_context(source)
         self.basis: Basis = pin(marks)
@@ -40,7 +40,9 @@ class Snapshot(Generic[S]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def __iter__(self) -> Iterator[Answer[S]]:
@@ -49,7 +51,7 @@ class Snapshot(Generic[S]):
         try:
             for found in self._rows:
                 answer = self._answer(found)
-                if answer.status in self._wanted:
+                if answer.status not in self._left_out:
                     yield answer
         finally:
             self.close()

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from everwhen.instants import Micros
-from everwhen.ports.rows import Changes, Head, Known, Version
+from everwhen.projection.rows import Changes, Head, Known, Version
 from everwhen.sql import lookups
 from everwhen.sql.lookups import Lookup
 

@@ -6,7 +6,7 @@ import re
 import time
 from typing import Final
 
-from sqlalchemy import Connection, Row, func, insert, inspect, select
+from sqlalchemy import Connection, func, insert, inspect, select
 from sqlalchemy.schema import CreateSchema
 
 from everwhen.errors import ArgumentError, GenerationMismatch, ProjectionNotFound, StoreMismatch
@@ -37,7 +37,7 @@ class Catalog:
         if self._database.kind != POSTGRESQL:
             with self._database.connection(doing) as connection:
                 use_write_ahead_log(connection)
-        with self._database.writing(doing) as connection:
+        with self._database.core(doing) as connection:
             self._create_shared(connection)
             generation = self._live(connection, blueprint.projection)
             if generation is None:
@@ -52,7 +52,7 @@ class Catalog:
         :raises StoreMismatch: if the tables are of another schema version.
         """
         names: list[str] = []
-        with self._database.reading(f"looking for projection {projection}") as connection:
+        with self._database.core(f"looking for projection {projection}") as connection:
             if self._exists(connection):
                 self._check_version(connection)
                 if (generation := self._live(connection, projection)) is not None:
@@ -89,16 +89,20 @@ class Catalog:
 
     def _live(self, connection: Connection, projection: str) -> Generation | None:
         generations = self._shared.generations.c
-        row: Row[tuple[str, int, int, str, str]] | None = connection.execute(
-            select(
-                generations.projection,
-                generations.number,
-                generations.version,
-                generations.fingerprint,
-                generations.topic,
-            ).where(generations.projection == projection, generations.state == "live")
-        ).one_or_none()
-        return Generation(*row) if row is not None else None
+        row = (
+            connection.execute(
+                select(
+                    generations.projection,
+                    generations.number,
+                    generations.version,
+                    generations.fingerprint,
+                    generations.topic,
+                ).where(generations.projection == projection, generations.state == "live")
+            )
+            .mappings()
+            .one_or_none()
+        )
+        return Generation(**row) if row is not None else None
 
     def _names(self, connection: Connection) -> list[str]:
         generations = self._shared.generations.c

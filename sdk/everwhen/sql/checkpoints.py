@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, Table, Update, and_, bindparam, case, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, Table, Update, and_, bindparam, case, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from everwhen.errors import Fenced, GenerationMismatch, StoreMismatch
@@ -14,7 +14,7 @@ from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Claim, Generation
 from everwhen.positions import Mark
-from everwhen.sql.engine import Database, driver
+from everwhen.sql.engine import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.statement import Statement
 from everwhen.sql.tables import SharedTables
@@ -31,6 +31,7 @@ class Checkpoints:
         self._database = database
         self._table = shared.checkpoints
         self._move = Statement(_moving(self._table), database.dialect)
+        self._stand = Statement(_standing(self._table), database.dialect)
 
     def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
         """Take partitions over in one transaction; every earlier owner is fenced once it commits.
@@ -44,29 +45,26 @@ class Checkpoints:
                 f"of {topic.name}; read the topic that it was built from, or use a fresh store"
             )
         owner = secrets.token_hex(16)
-        with self._database.writing(f"claiming partitions of {topic.name}") as connection:
+        with self._database.core(f"claiming partitions of {topic.name}") as connection:
             # Always in the same order, so that two workers cannot wait for each other in a circle.
             return {
                 partition: self._claim_one(connection, generation, partition, topic, owner)
                 for partition in sorted(partitions)
             }
 
-    def move(self, connection: Connection, claim: Claim, expected: int, reached: Mark) -> None:
+    def move(self, connection: Any, claim: Claim, expected: int, reached: Mark) -> None:
         """Move the checkpoint: the first statement of every batch, which also locks its row.
 
         :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
         """
-        parameters = {
-            "of_projection": claim.generation.projection,
-            "of_number": claim.generation.number,
-            "of_partition": claim.partition,
+        parameters = _place(claim) | {
             "of_owner": claim.owner,
             "of_epoch": claim.epoch,
             "expected": expected,
             "reached": reached.next_offset,
             "new_watermark": stored_watermark(reached.watermark),
         }
-        if self._move.run(driver(connection).cursor(), parameters).rowcount != 1:
+        if self._move.run(connection.cursor(), parameters).rowcount != 1:
             raise Fenced(self._why_fenced(connection, claim, expected))
 
     def _claim_one(
@@ -101,21 +99,22 @@ class Checkpoints:
                     "fresh store"
                 )
 
-    def _why_fenced(self, connection: Connection, claim: Claim, expected: int) -> str:
-        table = self._table.c
-        row = connection.execute(
-            select(table.next_offset, table.epoch).where(
-                table.projection == claim.generation.projection,
-                table.number == claim.generation.number,
-                table.partition == claim.partition,
-            )
-        ).one_or_none()
-        found = f"it stands at {row.next_offset} under claim {row.epoch}" if row is not None else "it is not there"
+    def _why_fenced(self, connection: Any, claim: Claim, expected: int) -> str:
+        row = self._stand.run(connection.cursor(), _place(claim)).fetchone()
+        found = f"it stands at {row[0]} under claim {row[1]}" if row is not None else "it is not there"
         return (
             f"{claim.generation.topic}[{claim.partition}] of projection {claim.generation.projection} was expected at "
             f"offset {expected} under claim {claim.epoch}, and {found}: another worker has taken the partition over. "
             "Nothing of this batch was written; claim it again to go on"
         )
+
+
+def _place(claim: Claim) -> dict[str, Any]:
+    return {
+        "of_projection": claim.generation.projection,
+        "of_number": claim.generation.number,
+        "of_partition": claim.partition,
+    }
 
 
 def stored_watermark(watermark: Micros) -> Micros | None:
@@ -124,15 +123,25 @@ def stored_watermark(watermark: Micros) -> Micros | None:
 
 
 def _moving(table: Table) -> Update:
-    here = and_(
-        table.c.projection == bindparam("of_projection"),
-        table.c.number == bindparam("of_number"),
-        table.c.partition == bindparam("of_partition"),
+    still_ours = and_(
         table.c.owner == bindparam("of_owner"),
         table.c.epoch == bindparam("of_epoch"),
         table.c.next_offset == bindparam("expected"),
     )
-    return update(table).where(here).values(next_offset=bindparam("reached"), watermark=bindparam("new_watermark"))
+    moved: dict[str, Any] = {"next_offset": bindparam("reached"), "watermark": bindparam("new_watermark")}
+    return update(table).where(_here(table), still_ours).values(moved)
+
+
+def _standing(table: Table) -> Select[Any]:
+    return select(table.c.next_offset, table.c.epoch).where(_here(table))
+
+
+def _here(table: Table) -> ColumnElement[bool]:
+    return and_(
+        table.c.projection == bindparam("of_projection"),
+        table.c.number == bindparam("of_number"),
+        table.c.partition == bindparam("of_partition"),
+    )
 
 
 def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:

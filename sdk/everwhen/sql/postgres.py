@@ -17,9 +17,9 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     FromClause,
-    Insert,
     Integer,
     LargeBinary,
+    Select,
     Table,
     TableValuedAlias,
     Text,
@@ -39,7 +39,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import NullType, TypeEngine
 
-from everwhen.ports.rows import Changes
+from everwhen.projection.rows import Changes
 from everwhen.sql import wire
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
@@ -141,8 +141,8 @@ def _compile_update(rows: Table, dialect: Dialect) -> _Keyed:
 
 def _compile_upsert(entities: Table, dialect: Dialect) -> _Keyed:
     columns = _types(entities.c)
-    head: Insert = postgres_insert(entities)
-    head = head.from_select(list(columns), select(literal_column("*")).select_from(_given(columns)))
+    given: Select[Any] = select(literal_column("*")).select_from(_given(columns))
+    head = postgres_insert(entities).from_select(list(columns), given)
     renewed = {each.name: each for each in head.excluded if each.name != "entity_id"}
     return _Keyed(head.on_conflict_do_update(index_elements=["entity_id"], set_=renewed), columns, dialect)
 

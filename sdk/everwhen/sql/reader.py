@@ -8,14 +8,12 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import Connection
-
 from everwhen.errors import ArgumentError
 from everwhen.instants import Micros
-from everwhen.ports.rows import Head, Version
+from everwhen.projection.rows import Head, Version
 from everwhen.ports.store import AsOf, Found, Generation, VersionRow
 from everwhen.positions import Basis, Mark
-from everwhen.sql.engine import Database, driver
+from everwhen.sql.engine import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.queries import Queries
 from everwhen.sql.seeks import Belief
@@ -60,7 +58,7 @@ class SqlReader:
         belief, parameters = self._ask(as_of)
         parameters["entity_id"] = entity_id
         with self._database.connection(self._doing()) as connection:
-            row = self._queries.find[belief].run(_cursor(connection), parameters).fetchone()
+            row = self._queries.find[belief].run(connection.cursor(), parameters).fetchone()
         basis = _basis(self._generation.topic, row[0])
         return _found(basis, _head(row[1 : 1 + _HEAD]), row[1 + _HEAD :], as_of)
 
@@ -76,7 +74,7 @@ class SqlReader:
         belief, parameters = self._ask(as_of)
         parameters["entity_id"] = entity_id
         with self._database.reading(self._doing()) as connection:
-            cursor = _cursor(connection)
+            cursor = connection.cursor()
             about = self._queries.about.run(cursor, {"entity_id": entity_id}).fetchone()
             head = _head(about[1:])
             unstored = _is_unstored(head, as_of, None)
@@ -109,23 +107,23 @@ class SqlReader:
             )
 
     def _stream_joined(
-        self, connection: Connection, belief: Belief, parameters: dict[str, Any]
+        self, connection: Any, belief: Belief, parameters: dict[str, Any]
     ) -> Iterator[tuple[Head | None, Sequence[Any]]]:
-        with driver(connection).cursor(name="everwhen_snapshot") as cursor:
+        with connection.cursor(name="everwhen_snapshot") as cursor:
             cursor.itersize = _FETCHED_AT_ONCE
             for row in self._queries.snapshot[belief].run(cursor, parameters):
                 yield _head(row[:_HEAD]), row[_HEAD:]
 
     def _stream_seeking(
-        self, connection: Connection, belief: Belief, parameters: dict[str, Any]
+        self, connection: Any, belief: Belief, parameters: dict[str, Any]
     ) -> Iterator[tuple[Head | None, Sequence[Any]]]:
-        cursor, seek = _cursor(connection), self._queries.seek[belief]
-        for row in self._queries.heads.run(_cursor(connection), {}):
+        cursor, seek = connection.cursor(), self._queries.seek[belief]
+        for row in self._queries.heads.run(connection.cursor(), {}):
             found = seek.run(cursor, parameters | {"entity_id": row[0]}).fetchone()
             yield Head(*row), found if found is not None else _NOTHING
 
-    def _marks(self, connection: Connection) -> Basis:
-        return _basis(self._generation.topic, self._queries.marks.run(_cursor(connection), {}).fetchone()[0])
+    def _marks(self, connection: Any) -> Basis:
+        return _basis(self._generation.topic, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])
 
     def _ask(self, as_of: AsOf) -> tuple[Belief, dict[str, Any]]:
         """Return whose belief is asked for, and the parameters for it."""
@@ -149,10 +147,6 @@ class SqlReader:
 
 
 _NOTHING: Final = (None,) * (_ROW + 1)
-
-
-def _cursor(connection: Connection) -> Any:
-    return driver(connection).cursor()
 
 
 @lru_cache(maxsize=64)

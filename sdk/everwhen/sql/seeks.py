@@ -22,12 +22,14 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Select,
+    and_,
     asc,
     cast,
     desc,
     func,
     literal_column,
     null,
+    or_,
     select,
     true,
     union_all,
@@ -63,7 +65,7 @@ class Question:
 
 
 class Seeks:
-    """Selects on the tables of one generation; rows are those of ``versions`` with ``ended_offset`` and ``ended_at``."""
+    """Selects on the tables of one generation: columns of ``versions``, ``ended_offset``, ``ended_at``."""
 
     def __init__(self, tables: GenerationTables) -> None:
         self._versions = tables.versions
@@ -107,7 +109,7 @@ class Seeks:
 
 def _was_believed(question: Question, row: _Columns) -> ColumnElement[bool]:
     if question.belief is Belief.AT_BASIS:
-        made: ColumnElement[Any] = func.coalesce(row.refolded_offset, row.offset)
-        return (made < question.basis) & (row.ended_offset.is_(None) | (row.ended_offset >= question.basis))
-    made = func.coalesce(row.refolded_at, row.recorded_at)
-    return (made <= question.basis) & (row.ended_at.is_(None) | (row.ended_at > question.basis))
+        made = func.coalesce(row.refolded_offset, row.offset) < question.basis
+        return and_(made, or_(row.ended_offset.is_(None), row.ended_offset >= question.basis))
+    made = func.coalesce(row.refolded_at, row.recorded_at) <= question.basis
+    return and_(made, or_(row.ended_at.is_(None), row.ended_at > question.basis))

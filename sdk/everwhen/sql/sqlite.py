@@ -11,7 +11,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.elements import ClauseElement
 
-from everwhen.ports.rows import Changes
+from everwhen.projection.rows import Changes
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
 
@@ -25,7 +25,9 @@ class SqliteWriter:
         self._lookups = {lookup: _compile_lookup(lookup, tables) for lookup in ALL}
         rows = tables.versions
         here = [column == bindparam(f"key_{column.name}") for column in rows.primary_key]
-        changed = {name: bindparam(f"new_{name}") for name in ("refolded_offset", "refolded_at", "state")}
+        changed: dict[str, Any] = {
+            name: bindparam(f"new_{name}") for name in ("refolded_offset", "refolded_at", "state")
+        }
         self._remove, _ = _compile(delete(rows).where(*here))
         self._update, _ = _compile(update(rows).values(changed).where(*here))
         self._insert, _ = _compile(insert(rows))

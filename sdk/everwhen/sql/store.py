@@ -14,7 +14,7 @@ from everwhen.positions import Mark
 from everwhen.sql.batch import SqlBatch, Writer
 from everwhen.sql.catalog import Catalog
 from everwhen.sql.checkpoints import Checkpoints
-from everwhen.sql.engine import Database, Timeouts, driver
+from everwhen.sql.engine import Database, Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.reader import SqlReader
 from everwhen.sql.tables import GenerationTables, SharedTables
@@ -81,7 +81,7 @@ class SqlStore:
         place = f"{claim.generation.topic}[{claim.partition}]@{expected}"
         with self._database.writing(f"projecting {place}") as connection:
             self._checkpoints.move(connection, claim, expected, reached)
-            yield SqlBatch(writer, driver(connection))
+            yield SqlBatch(writer, connection)
 
     def reader(self, projection: str) -> SqlReader:
         """Open the generation that answers for the projection.

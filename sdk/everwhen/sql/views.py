@@ -28,10 +28,10 @@ from sqlalchemy import (
     type_coerce,
 )
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from everwhen.ports.store import Blueprint
-from everwhen.sql.engine import driver
 from everwhen.sql.expressions import MicrosOf
 from everwhen.sql.tables import SCHEMA, GenerationTables
 
@@ -55,14 +55,14 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
 def create_views(connection: Connection, blueprint: Blueprint, tables: GenerationTables) -> None:
     """Create both views of a projection over the tables of one generation."""
     # Without doubling the per cent signs in a field's name: there are no parameters.
-    dialect = postgresql.dialect(paramstyle="named")
+    dialect: Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
     quote = dialect.identifier_preparer.quote
     for name, query in (
         (blueprint.projection, _current(blueprint, tables)),
         (blueprint.projection + HISTORY, _history(blueprint, tables)),
     ):
         body = query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
-        driver(connection).execute(f"CREATE OR REPLACE VIEW {quote(SCHEMA)}.{quote(name)} AS {body}")
+        connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {quote(SCHEMA)}.{quote(name)} AS {body}")
 
 
 def _current(blueprint: Blueprint, tables: GenerationTables) -> Select[Any]:

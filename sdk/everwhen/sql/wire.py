@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from everwhen.ports.rows import Version
+from everwhen.projection.rows import Version
 
 _EPOCH = 946_684_800_000_000
 """2000-01-01T00:00:00Z, PostgreSQL's zero of time, in microseconds since 1970."""

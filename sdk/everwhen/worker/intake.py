@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from everwhen.errors import EverwhenError, MalformedRecord, RecordError
+from everwhen.errors import MalformedRecord, RecordError
 from everwhen.event import Event, event_type, headers
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
@@ -13,7 +13,7 @@ from everwhen.projection import Arrival, Projection
 from everwhen.projection.rows import Version
 
 ID_LIMIT = 512
-"""The longest entity id and event id, in bytes of UTF-8: both lead index keys, which PostgreSQL bounds at 2,704 bytes."""
+"""The longest entity id and event id, in bytes of UTF-8: they share an index key, which PostgreSQL bounds at 2,704."""
 
 
 class Intake:
@@ -27,7 +27,7 @@ class Intake:
     def __init__(self, projection: Projection[Any]) -> None:
         self._topic = projection.topic.name
         self._ignored = projection.ignored
-        self._handled = frozenset(projection.handlers)
+        self._known = projection.ignored | projection.handlers.keys()
         self._decode = projection.topic.codec.decode
 
     def read(self, record: Record, recorded_at: Micros) -> Taken:
@@ -37,12 +37,10 @@ class Intake:
         :param recorded_at: its time, made monotonic per partition.
         :raises RecordError: naming position, entity, event type and reason.
         """
-        entity_id: str | None = None
         try:
-            entity_id = _entity_id(record.key)
             meta = headers.parse(record.headers, record.key)
-            _check_ids(entity_id, meta)
-            if meta.type not in self._handled and meta.type not in self._ignored:
+            _check_ids(meta)
+            if meta.type not in self._known:
                 raise MalformedRecord(
                     f"event type {meta.type} is not one of topic {self._topic}; a publisher is ahead of this program, "
                     "or writes to the wrong topic"
@@ -50,11 +48,9 @@ class Intake:
             event = self._decode(record.value, record.headers)
             self._check_type(meta.type, event)
         except RecordError as error:
-            raise type(error)(f"{self._where(record, entity_id)}: {error}") from error
-        except EverwhenError as error:
-            raise MalformedRecord(f"{self._where(record, entity_id)}: {error}") from error
+            raise type(error)(f"{self._where(record)}: {error}") from error
         row = Version(
-            entity_id,
+            meta.entity_id,
             meta.occurred_at,
             record.offset,
             record.partition,
@@ -76,9 +72,9 @@ class Intake:
         if written != named:
             raise MalformedRecord(f"header ce_type says {named}, the value is a {written}")
 
-    def _where(self, record: Record, entity_id: str | None) -> str:
+    def _where(self, record: Record) -> str:
         position = Position(self._topic, record.partition, record.offset)
-        return f"{position}" if entity_id is None else f"{position}, entity {entity_id!r}"
+        return f"{position}, entity {(record.key or b'').decode(errors='replace')!r}"
 
 
 class Taken(NamedTuple):
@@ -88,19 +84,9 @@ class Taken(NamedTuple):
     event: Event
 
 
-def _entity_id(key: bytes | None) -> str:
-    if not key:
-        raise MalformedRecord("the record has no key, so it belongs to no entity")
-    try:
-        return key.decode()
-    except UnicodeDecodeError:
-        raise MalformedRecord("the record's key is not UTF-8, so it is no entity id") from None
-
-
-def _check_ids(entity_id: str, meta: headers.Meta) -> None:
-    for name, value in (("the key", entity_id), ("header ce_id", meta.id)):
+def _check_ids(meta: headers.Meta) -> None:
+    for name, value in (("the key", meta.entity_id), ("the header ce_id", meta.id)):
         if len(value) > ID_LIMIT // 4 and len(value.encode()) > ID_LIMIT:
             raise MalformedRecord(f"{name} is longer than {ID_LIMIT} bytes")
-    texts = (entity_id, meta.id, meta.correlation_id, meta.causation_id, meta.withdraws)
-    if any(text is not None and "\0" in text for text in texts):
+    if "\0" in f"{meta.entity_id}{meta.id}{meta.correlation_id}{meta.causation_id}{meta.withdraws}":
         raise MalformedRecord("an id holds a NUL character, which no database text can hold")

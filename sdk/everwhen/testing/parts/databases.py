@@ -39,13 +39,14 @@ class LocalPostgres:
     """One server with data of its own, which `remove` deletes. Its port stays the same over every stop and start."""
 
     def __init__(self, *, fsync: bool) -> None:
+        installed = _installed()
         self._port = free_ports(1)[0]
         self._password = secrets.token_hex(8)
         self._directory = Path(tempfile.mkdtemp(prefix="everwhen-postgres-"))
         self._log = self._directory / "server.log"
         self._settings = () if fsync else QUICK_BUT_FORGETFUL
         self._user = _hand_over(self._directory)
-        self._binaries = _binaries(self._directory, self._user)
+        self._binaries = _reachable(installed, self._user, self._directory)
         self._process: GuardedProcess | None = None
 
     @property
@@ -140,14 +141,22 @@ def _hand_over(directory: Path) -> str | None:
     return "nobody"
 
 
-def _binaries(directory: Path, user: str | None) -> Path:
-    """The server's folder: a copy if ``user`` cannot reach the installed one, as in a root-only home."""
-    installed = _installed()
+def _reachable(installed: Path, user: str | None, directory: Path) -> Path:
+    """The folder of the server's binaries: a copy if ``user`` cannot reach the installed one, as in root's home."""
     try:
         _run([installed / "postgres", "--version"], user)
     except PermissionError:
-        return Path(shutil.copytree(installed.parent, directory / "server"), "bin")
+        return _copy(installed.parent, directory / "wheel")
     return installed
+
+
+def _copy(server: Path, to: Path) -> Path:
+    """Copy the server with the shared libraries that it finds relative to itself; return the folder of its binaries."""
+    package = server.parent
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.is_dir():
+        shutil.copytree(libraries, to / libraries.name)
+    return Path(shutil.copytree(server, to / package.name / server.name), "bin")
 
 
 def _run(command: Sequence[Path | str], user: str | None) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,86 @@
+"""The program ``everwhen``: its commands, and how errors leave it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from everwhen.cli.exits import OUTCOMES, Exit, exit_of
+from everwhen.cli.group import Group
+from everwhen.cli.logs import show_warnings
+from everwhen.cli.options import option
+from everwhen.cli.query import get, history, snapshot
+from everwhen.cli.schema import schema
+from everwhen.cli.topic import topic
+from everwhen.cli.worker import worker
+from everwhen.errors import EverwhenError
+
+NAME = "everwhen"
+
+_EPILOG = "\b\nExit codes:\n" + "\n".join(f"{outcome.code:>5}  {outcome.meaning}" for outcome in OUTCOMES)
+
+
+class App(Group):
+    """The root of the commands: what they raise becomes one line on standard error and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that was asked for and return its exit code."""
+        try:
+            code = super().invoke(ctx)
+            sys.stdout.flush()
+        except EverwhenError as error:
+            if ctx.params["traceback"]:
+                traceback.print_exception(error)
+            _complain(str(error))
+            ctx.exit(exit_of(error))
+        except BrokenPipeError:
+            # Python would flush once more on its way out, and complain.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(Exit.PIPE_CLOSED)
+        except KeyboardInterrupt:
+            ctx.exit(Exit.INTERRUPTED)
+        return code
+
+
+@click.group(cls=App, epilog=_EPILOG)
+@click.version_option(package_name=NAME, prog_name=NAME, message="%(prog)s %(version)s")
+@option("--traceback", is_flag=True, help="Show the whole traceback of an error. It may show values of your data.")
+def app(*, traceback: bool) -> None:
+    """Event-sourced data, asked at any instant.
+
+    Every option can come from the environment: --valid-at as EVERWHEN_VALID_AT. Instants are written as
+    2026-03-01T12:00:00Z or with an offset such as +02:00. MODULE:NAME is imported as Python would, from the working
+    directory first.
+
+    \b
+    Example:
+      everwhen --traceback schema check bank:accounts
+    """
+    show_warnings()
+
+
+for command in (worker, get, history, snapshot, topic, schema):
+    app.add_command(command)
+
+
+def main() -> None:
+    """Run the program: the entry point of ``everwhen``."""
+    for stream in (sys.stdout, sys.stderr):
+        # What an old terminal's encoding cannot show is escaped, and no reason to fail.
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        code = app.main(prog_name=NAME, standalone_mode=False)
+    except click.UsageError as error:
+        where = error.ctx.command_path if error.ctx is not None else NAME
+        _complain(f"{error.format_message().rstrip('.')}; see {where} --help")
+        code = Exit.USAGE
+    sys.exit(code)
+
+
+def _complain(message: str) -> None:
+    for line in message.splitlines():
+        click.echo(f"{NAME}: {line}", err=True)

@@ -1,0 +1,120 @@
+"""Answers and versions as JSON objects and as fields to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+
+from everwhen.cli.exits import outcome_of
+from everwhen.cli.output import on_terminal, to_json
+from everwhen.instants import format_instant, to_micros
+from everwhen.reader import Answer, History, Status, Version
+
+_NO_VERSION = {
+    "state": None,
+    "valid_from": None,
+    "valid_to": None,
+    "recorded_at": None,
+    "superseded_at": None,
+    "event_id": None,
+    "event_type": None,
+    "position": None,
+}
+
+
+def answer_document(projection: str, answer: Answer[Any], basis: str) -> dict[str, Any]:
+    """Return an answer as a JSON object.
+
+    :param basis: the token of the answer's basis, which all answers of a snapshot share.
+    """
+    return {
+        "projection": projection,
+        "entity_id": answer.entity_id,
+        "valid_at": instant(answer.valid_at),
+        "status": answer.status.value,
+        **(_NO_VERSION if answer.version is None else version_document(answer.version)),
+        "basis": basis,
+        "watermark": instant(answer.watermark),
+        "folded": answer.folded,
+    }
+
+
+def history_document(projection: str, history: History[Any]) -> dict[str, Any]:
+    """Return a history as a JSON object."""
+    return {
+        "projection": projection,
+        "entity_id": history.entity_id,
+        "status": history.status.value,
+        "versions": [version_document(version) for version in history],
+        "basis": str(history.basis),
+    }
+
+
+def version_document(version: Version[Any]) -> dict[str, Any]:
+    """Return a version as a JSON object."""
+    return {
+        "state": state_document(version.state),
+        "valid_from": instant(version.valid_from),
+        "valid_to": instant(version.valid_to),
+        "recorded_at": instant(version.recorded_at),
+        "superseded_at": instant(version.superseded_at),
+        "event_id": version.event_id,
+        "event_type": version.event_type,
+        "position": version.position._asdict(),
+    }
+
+
+def state_document(state: Any) -> Any:
+    """Return a state as JSON has it, the same whether it was read with the projection's code or without."""
+    return state.model_dump(mode="json", by_alias=False, round_trip=True) if isinstance(state, BaseModel) else state
+
+
+def answer_fields(answer: Answer[Any]) -> Iterator[tuple[str, str]]:
+    """Yield the names and values of an answer for a person to read."""
+    yield "entity", answer.entity_id
+    reason = "" if answer.status is Status.FOUND else f": {outcome_of(answer.status).meaning}"
+    yield "status", f"{answer.status.value}{reason}"
+    yield "valid at", shown(answer.valid_at)
+    if answer.version is not None:
+        yield from _version_fields(answer.version)
+    yield "watermark", shown(answer.watermark)
+    yield "basis", str(answer.basis)
+
+
+def _version_fields(version: Version[Any]) -> Iterator[tuple[str, str]]:
+    for name, value in (state_document(version.state) or {}).items():
+        yield f"  {name}", _plain(value)
+    yield "valid from", shown(version.valid_from)
+    yield "valid to", shown(version.valid_to)
+    yield "recorded at", shown(version.recorded_at)
+    if version.superseded_at is not None:
+        yield "superseded", shown(version.superseded_at)
+    yield "event", f"{version.event_type} {version.event_id}"
+    yield "position", str(version.position)
+
+
+def state_cell(state: Any) -> str:
+    """Return a state for the last column of a table: as JSON, or on a terminal in a form that is easier to read."""
+    if state is None:
+        return "-"
+    document = state_document(state)
+    if not on_terminal():
+        return to_json(document)
+    return "  ".join(f"{name}={_plain(value)}" for name, value in document.items())
+
+
+def instant(moment: datetime | None) -> str | None:
+    """Return an instant as RFC 3339 in UTC."""
+    return None if moment is None else format_instant(to_micros(moment, "moment"))
+
+
+def shown(moment: datetime | None) -> str:
+    """Return an instant for a table; ``-`` where there is none."""
+    return instant(moment) or "-"
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else to_json(value)

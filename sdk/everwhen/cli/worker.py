@@ -1,0 +1,107 @@
+"""``everwhen worker``: a projection worker as a process."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+import click
+
+from everwhen.cli import logs, progress
+from everwhen.cli.exits import exit_of
+from everwhen.cli.options import kafka_option, log_option, log_target, option, store_option
+from everwhen.cli.targets import load_projection
+from everwhen.connect import Worker
+from everwhen.errors import EverwhenError
+
+_log = logging.getLogger("everwhen.worker")
+
+
+@click.command()
+@click.argument("target", metavar="MODULE:PROJECTION")
+@log_option
+@kafka_option
+@store_option
+@option("--group", metavar="NAME", help="The consumer group; by default one for each generation of the projection.")
+@option(
+    "--partition",
+    "partitions",
+    metavar="N",
+    type=click.IntRange(min=0),
+    multiple=True,
+    help="Read exactly this partition instead of sharing the topic with the group; give one option for each. The "
+    "variable takes several, separated by spaces.",
+)
+@option("--until-end", is_flag=True, help="Stop once everything is projected that stood in the log at the start.")
+@option(
+    "--log-format",
+    metavar="FORMAT",
+    type=click.Choice(logs.FORMATS),
+    default="auto",
+    help="How to log to standard error: text, json, or auto, which is text on a terminal and json elsewhere.",
+)
+@click.pass_context
+def worker(
+    context: click.Context,
+    target: str,
+    *,
+    log: str | None,
+    kafka: tuple[str, ...],
+    store: str | None,
+    group: str | None,
+    partitions: tuple[int, ...],
+    until_end: bool,
+    log_format: str,
+) -> None:
+    """Fold a topic's events into a store, until stopped.
+
+    On SIGTERM, and on the first Ctrl-C, it finishes the batch in hand and exits with 0; a second Ctrl-C breaks the
+    batch off, and nothing of it is kept. As many workers as the topic has partitions can share the work.
+
+    A record that cannot be applied stops its partition, and the others go on; the exit code tells it at the end.
+
+    \b
+    Example:
+      everwhen worker bank:account --log sqlite:///log.db --store sqlite:///bank.db --until-end
+    """
+    as_json = logs.is_json(log_format)
+    with_bar = until_end and not as_json and sys.stderr.isatty()
+    logs.show_worker(as_json=as_json, over_bar=with_bar)
+    try:
+        projection = load_projection(target)
+        with (
+            progress.bar() if with_bar else progress.lines() as show,
+            Worker(
+                projection, log_target(log, kafka), store, group=group, partitions=partitions or None, progress=show
+            ) as running,
+            _stopped_by_signals(running),
+        ):
+            done = running.run(until="end" if until_end else None)
+        if with_bar:
+            click.echo(progress.describe(done), err=True)
+        else:
+            _log.info("worker.done %s", progress.describe(done))
+    except EverwhenError as error:
+        if not as_json:
+            raise
+        trace = error if context.find_root().params["traceback"] else None
+        _log.error("worker.failed %s: %s", type(error).__name__, error, exc_info=trace)
+        context.exit(exit_of(error))
+
+
+@contextmanager
+def _stopped_by_signals(running: Worker) -> Iterator[None]:
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        running.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,265 @@
+"""Reads partitions of one topic of Kafka."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from everwhen.errors import ArgumentError, EverwhenError, OffsetOutOfRange
+from everwhen.kafka.errors import (
+    END_OF_PARTITION,
+    OUT_OF_RANGE,
+    WRONG_CREDENTIALS,
+    error_of,
+    may_pass,
+    translate,
+    translate_settings,
+)
+from everwhen.kafka.guard import Guard
+from everwhen.kafka.logs import logger
+from everwhen.ports.log import Chunk, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from everwhen.kafka.admin import Admin
+    from everwhen.kafka.settings import KafkaSettings
+    from everwhen.ports.log import AssignmentListener
+
+_MICROS_PER_MILLI = 1000
+
+
+class KafkaConsumer:
+    """A :class:`~everwhen.ports.log.LogConsumer` on librdkafka's consumer.
+
+    If the listener raises, so does the poll it was called from, or the next one if records were fetched before; after
+    ``assigned`` has raised, each poll asks it again for the same partitions until it answers.
+    """
+
+    def __init__(
+        self,
+        settings: KafkaSettings,
+        admin: Admin,
+        topic: str,
+        listener: AssignmentListener,
+        *,
+        group: str,
+        partitions: Sequence[int] | None,
+    ) -> None:
+        self._guard = Guard(f"the consumer of topic {topic!r}")
+        self._where = f"topic {topic!r} in {settings.address}"
+        self._admin = admin
+        self._topic = topic
+        self._listener = listener
+        self._in_group = partitions is None
+        self._cooperative = self._in_group and settings.cooperative
+        self._unplaced: set[int] = set(partitions or ())
+        self._placed: set[int] = set()
+        self._failures: list[Exception] = []
+        self._hint_lock = threading.Lock()
+        config = {**settings.consumer(group), "error_cb": self._on_error, "logger": logger, "on_commit": _log_hint}
+        try:
+            self._client = Consumer(config)
+        except KafkaException as exception:
+            raise translate_settings(error_of(exception), settings) from None
+        if self._in_group:
+            self._client.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+
+    def poll(self, max_records: int, timeout: float) -> Chunk:
+        """Return what is there, waiting up to ``timeout`` seconds for the first record.
+
+        :raises OffsetOutOfRange: if the log does not hold the offset that comes next; once, and the partition then
+            delivers nothing until it is assigned again.
+        :raises TopicNotFound: if the topic was deleted.
+        :raises LogError: if the broker refuses us, or the client cannot go on.
+        :raises ClosedError: after close, and in a forked child.
+        """
+        self._guard.check()
+        self._admin.drain()
+        self._raise_failure()
+        if self._unplaced:
+            self._place()
+        try:
+            first = self._client.poll(timeout)
+            # consume() waits for the whole batch, so it only gets what has been fetched already.
+            more = self._client.consume(max_records - 1, 0) if first is not None and max_records > 1 else []
+        except KafkaException as exception:
+            raise translate(error_of(exception), self._where) from exception
+        chunk = self._chunk([first, *more] if first is not None else [])
+        if not chunk.records and not chunk.ends:
+            self._raise_failure()
+        return chunk
+
+    def pause(self, partitions: Iterable[int]) -> None:
+        """Stop delivering these partitions; those not assigned are passed over."""
+        self._guard.check()
+        self._client.pause(self._places(self._placed.intersection(partitions)))
+
+    def resume(self, partitions: Iterable[int]) -> None:
+        """Deliver these partitions again, from where they stopped."""
+        self._guard.check()
+        self._client.resume(self._places(self._placed.intersection(partitions)))
+
+    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+        """Ask for the offset after the last committed record of each partition. Any thread may call it.
+
+        With a transaction open this is the last stable offset, where ``read_committed`` stops.
+
+        :raises LogUnavailable: if the brokers do not answer.
+        """
+        self._guard.check()
+        # Not the consumer's own get_watermark_offsets: it waits behind the fetch that is under way, for half a second.
+        return self._admin.ends(self._topic, partitions)
+
+    def hint(self, next_offsets: Mapping[int, int]) -> None:
+        """Commit how far we are, for lag dashboards. Any thread may call it; it does not wait and never fails."""
+        places = [TopicPartition(self._topic, partition, offset) for partition, offset in next_offsets.items()]
+        # close() must not free the client under a commit.
+        with self._hint_lock:
+            if not places or self._guard.closed or self._guard.forked:
+                return
+            try:
+                self._client.commit(offsets=places, asynchronous=True)
+            except (KafkaException, RuntimeError) as error:
+                logger.debug("%s: the group's progress was not committed: %s", self._where, error)
+
+    def close(self) -> None:
+        """Tell the listener of the partitions given up, leave the group, free everything.
+
+        Idempotent; does nothing in a forked child. What the listener raises is raised when all is freed.
+        """
+        with self._hint_lock:
+            if not self._guard.close():
+                return
+        self._failures.clear()
+        if not self._in_group:
+            self._give_up(self._placed, lost=False)
+        try:
+            self._client.close()
+        except KafkaException as exception:
+            raise translate(error_of(exception), self._where) from exception
+        self._raise_failure()
+
+    def _on_assign(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        # Unless something is assigned in here, confluent-kafka assigns by itself, at the committed offsets.
+        self._assign([])
+        self._unplaced.update(place.partition for place in partitions)
+        try:
+            self._place()
+        except Exception as error:  # noqa: BLE001 - what a callback raises would take fetched records with it
+            self._failures.append(error)
+
+    def _on_revoke(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up([place.partition for place in partitions], lost=False)
+
+    def _on_lost(self, client: Consumer, partitions: list[TopicPartition]) -> None:
+        self._give_up([place.partition for place in partitions], lost=True)
+
+    def _place(self) -> None:
+        """Ask the listener where to start, and start there."""
+        partitions = sorted(self._unplaced)
+        starts = self._listener.assigned(partitions)
+        _check_starts(self._where, partitions, starts)
+        self._assign([TopicPartition(self._topic, partition, starts[partition]) for partition in partitions])
+        self._placed.update(partitions)
+        self._unplaced.clear()
+
+    def _assign(self, places: list[TopicPartition]) -> None:
+        try:
+            if self._cooperative:
+                self._client.incremental_assign(places)
+            else:
+                self._client.assign(places)
+        except KafkaException as exception:
+            raise translate(error_of(exception), self._where) from exception
+
+    def _give_up(self, partitions: Iterable[int], *, lost: bool) -> None:
+        """Tell the listener first: what it still writes is safe only as long as nobody else was given them."""
+        gone = set(partitions)
+        placed = sorted(gone & self._placed)
+        try:
+            if placed:
+                self._listener.revoked(placed, lost=lost)
+        except Exception as error:  # noqa: BLE001 - what a callback raises would take fetched records with it
+            self._failures.append(error)
+        self._placed -= gone
+        self._unplaced -= gone
+        if self._cooperative:
+            self._client.incremental_unassign(self._places(placed))
+        else:
+            self._client.unassign()
+
+    def _chunk(self, messages: Sequence[Message]) -> Chunk:
+        records: list[Record] = []
+        ends: dict[int, int] = {}
+        placed = self._placed
+        for message in messages:
+            error = message.error()
+            # Typed as optional, for the sake of messages that a program makes itself.
+            partition: Any = message.partition()
+            offset: Any = message.offset()
+            headers: Any = message.headers()
+            if error is not None:
+                self._note(error, partition, offset, ends)
+            elif partition in placed:
+                kind, millis = message.timestamp()
+                recorded_at = 0 if kind == TIMESTAMP_NOT_AVAILABLE else millis * _MICROS_PER_MILLI
+                records.append(Record(partition, offset, recorded_at, message.key(), message.value(), headers or ()))
+        return Chunk(records, ends)
+
+    def _note(self, error: KafkaError, partition: int, offset: int, ends: dict[int, int]) -> None:
+        code = error.code()
+        if code == END_OF_PARTITION:
+            if partition in self._placed:
+                ends[partition] = offset
+        elif code in OUT_OF_RANGE:
+            self._failures.append(self._out_of_range(error, partition, offset))
+        elif may_pass(error):
+            logger.warning("%s: %s", self._where, error.str())
+        else:
+            self._failures.append(translate(error, self._where))
+
+    def _out_of_range(self, error: KafkaError, partition: int, wanted: int) -> EverwhenError:
+        where = f"partition {partition} of {self._where}"
+        try:
+            start = self._admin.starts(self._topic, [partition])[partition]
+            end = self._admin.ends(self._topic, [partition])[partition]
+        except EverwhenError as unknown:
+            return OffsetOutOfRange(f"{where} does not hold offset {wanted}: {error.str()}; what it holds: {unknown}")
+        if wanted < start:
+            return OffsetOutOfRange(
+                f"{where}: offset {wanted} is gone, it holds {start} to {end}; retention or delete_records removed "
+                "records that were not applied: restore them, or accept the gap and rebuild"
+            )
+        return OffsetOutOfRange(
+            f"{where}: offset {wanted} comes next for us, and it holds only {start} to {end}; the log was cut off or "
+            f"the topic made anew: restore it, or rebuild ({error.str()})"
+        )
+
+    def _on_error(self, error: KafkaError) -> None:
+        if error.fatal() or error.code() in WRONG_CREDENTIALS:
+            self._failures.append(translate(error, self._where))
+        else:
+            logger.debug("%s: %s", self._where, error.str())
+
+    def _raise_failure(self) -> None:
+        if self._failures:
+            raise self._failures.pop(0)
+
+    def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
+        return [TopicPartition(self._topic, partition) for partition in sorted(partitions)]
+
+
+def _check_starts(where: str, partitions: Sequence[int], starts: Mapping[int, int]) -> None:
+    for partition in partitions:
+        start = starts.get(partition)
+        # librdkafka takes some negative numbers for "the end" and "the committed offset".
+        if start is None or start < 0:
+            raise ArgumentError(f"{where}: the listener gave {start} for partition {partition}, which is no offset")
+
+
+def _log_hint(error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
+    if error is not None:
+        logger.debug("the group's progress was not committed: %s", error.str())

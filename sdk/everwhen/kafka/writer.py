@@ -1,0 +1,130 @@
+"""Appends records to one topic of Kafka."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
+
+from everwhen.errors import ClosedError, EventTooLarge
+from everwhen.kafka.errors import WRONG_CREDENTIALS, error_of, translate_delivery, translate_settings
+from everwhen.kafka.guard import Guard
+from everwhen.kafka.logs import logger
+from everwhen.positions import Position
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from everwhen.kafka.admin import Admin
+    from everwhen.kafka.settings import KafkaSettings
+    from everwhen.ports.log import Acknowledged, Header
+
+_WAIT_FOR_ROOM = 0.1
+
+
+class KafkaWriter:
+    """A :class:`~everwhen.ports.log.LogWriter` on librdkafka's idempotent producer. Thread-safe.
+
+    ``acknowledged`` is called in the thread that is inside :meth:`poll`, :meth:`flush`, :meth:`close`, or
+    :meth:`send` while it waits for room in librdkafka's queue (``queue.buffering.max.messages`` and ``.kbytes``): do
+    not hold a lock around ``send`` that ``acknowledged`` takes.
+
+    A record is refused for good after ``message.timeout.ms`` (5 minutes by default) without an acknowledgement.
+    """
+
+    def __init__(self, settings: KafkaSettings, admin: Admin, topic: str) -> None:
+        self._guard = Guard(f"the writer of topic {topic!r}")
+        self._admin = admin
+        self._topic = topic
+        self._size_limit = settings.size_limit
+        try:
+            self._producer: Producer | None = Producer(
+                {**settings.producer(), "error_cb": _log_error, "logger": logger}
+            )
+        except KafkaException as exception:
+            raise translate_settings(error_of(exception), settings) from None
+
+    @property
+    def size_limit(self) -> int:
+        """The largest record that is sent, in bytes of key, value and headers together."""
+        return self._size_limit
+
+    def send(self, key: bytes, value: bytes | None, headers: Sequence[Header], acknowledged: Acknowledged) -> None:
+        """Queue one record; block while the queue is full.
+
+        :raises EventTooLarge: over :attr:`size_limit`.
+        :raises PublishError: if the producer can send nothing any more; close it and open a new one.
+        :raises ClosedError: after close, and in a forked child.
+        """
+        size = len(key) + (len(value) if value else 0)
+        for name, content in headers:
+            size += len(name) + (len(content) if content else 0)
+        if size > self._size_limit:
+            raise self._too_large(size)
+        report = partial(self._report, acknowledged)
+        given: Any = list(headers)
+        while True:
+            producer = self._open()
+            try:
+                producer.produce(self._topic, value, key, headers=given, on_delivery=report)
+                return
+            except BufferError:
+                producer.poll(_WAIT_FOR_ROOM)
+            except KafkaException as exception:
+                error = error_of(exception)
+                if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+                    raise self._too_large(size) from exception
+                raise translate_delivery(error, self._topic) from exception
+
+    def poll(self, timeout: float) -> None:
+        """Wait up to ``timeout`` seconds for acknowledgements and hand them out; return at once if none is due.
+
+        :raises ClosedError: after close, and in a forked child.
+        """
+        producer = self._open()
+        self._admin.drain()
+        producer.poll(timeout if len(producer) else 0)
+
+    def flush(self, timeout: float | None = None) -> int:
+        """Wait until all records are acknowledged or refused; return how many still are not after ``timeout``.
+
+        :raises ClosedError: after close, and in a forked child.
+        """
+        return self._open().flush(-1 if timeout is None else timeout)
+
+    def close(self) -> None:
+        """Flush and free everything. Idempotent; does nothing in a forked child."""
+        producer = self._producer
+        if self._guard.close() and producer is not None:
+            producer.flush()
+            self._producer = None
+
+    def _open(self) -> Producer:
+        self._guard.check()
+        if self._producer is None:
+            raise ClosedError(f"the writer of topic {self._topic!r} is closed; open a new one")
+        return self._producer
+
+    def _report(self, acknowledged: Acknowledged, error: KafkaError | None, message: Message) -> None:
+        try:
+            if error is not None:
+                acknowledged(None, translate_delivery(error, self._topic))
+            else:
+                partition: Any = message.partition()
+                offset: Any = message.offset()
+                acknowledged(Position(self._topic, partition, offset), None)
+        except Exception:  # noqa: BLE001 - librdkafka would go on without a word
+            logger.exception("the callback of a published record raised; the record itself is not affected")
+
+    def _too_large(self, size: int) -> EventTooLarge:
+        return EventTooLarge(
+            f"topic {self._topic!r}: a record of {size} bytes is over the limit of {self._size_limit}; make the event "
+            "smaller, or raise message.max.bytes here and max.message.bytes of the topic"
+        )
+
+
+def _log_error(error: KafkaError) -> None:
+    serious = error.fatal() or error.code() in WRONG_CREDENTIALS
+    logger.log(logging.ERROR if serious else logging.DEBUG, "%s", error.str())
