@@ -29,6 +29,7 @@
     │   ├── UnknownSchema           the writer's schema is not among the contracts
     │   ├── SplitEntity             an entity's records come from two partitions
     │   └── HandlerError            the projection's function raised, or returned something else
+    ├── PartsError                  a real part for tests cannot be had; in everwhen.testing.parts
     └── AnswerError                 ``answer.require()``: there is no state, and this says why
         ├── BeforeFirstEvent
         ├── EntityDeleted

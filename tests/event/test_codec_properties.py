@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import avro.errors
 import avro.io
 import avro.schema
+import pytest
 from hypothesis import HealthCheck, assume, given, reject, settings
 from hypothesis import strategies as st
 
@@ -119,12 +121,8 @@ def test_hostile_bytes_raise_record_errors_only(data: st.DataObject) -> None:
             value[10:] = data.draw(st.binary(max_size=60))
         case "all":
             value[:] = data.draw(st.binary(max_size=60))
-    try:
-        event = Codec(contracts(*found)).decode(bytes(value), data.draw(_headers()))
-    except RecordError as error:
-        assert str(error)
-    else:
-        assert type(event) is found[-1]
+    with suppress(RecordError):
+        assert type(Codec(contracts(*found)).decode(bytes(value), data.draw(_headers()))) is found[-1]
 
 
 def _headers() -> st.SearchStrategy[list[tuple[str, bytes | None]]]:
@@ -141,11 +139,8 @@ def test_the_end_of_the_value_is_noticed(data: st.DataObject) -> None:
     value = codec.encode(data.draw(built.instances()))
     cut = value[: data.draw(st.integers(0, len(value) - 1))] if len(value) > 10 else value + b"\x00"
     for wrong in (cut, value + data.draw(st.binary(min_size=1, max_size=3))):
-        try:
+        with pytest.raises(RecordError):
             codec.decode(wrong)
-        except RecordError:
-            continue
-        raise AssertionError(f"{wrong!r} was read")
 
 
 def test_the_schema_of_a_class_is_the_same_in_every_process(tmp_path: Path) -> None:

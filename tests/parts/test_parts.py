@@ -109,6 +109,14 @@ def replicas(client: AdminClient, topic: str) -> list[int]:
     return [len(partition.replicas) for partition in partitions.values()]
 
 
+def test_importing_the_parts_loads_no_driver() -> None:
+    """They are imported where none is installed, and by commands that need none."""
+    drivers = "{'confluent_kafka', 'psycopg', 'jgo', 'testcontainers', 'docker'}"
+    code = f"import sys, everwhen.testing.parts; print(sorted({drivers} & sys.modules.keys()))"
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "[]\n"
+
+
 def test_the_broker_answers(kafka: KafkaAddress) -> None:
     """A client needs no more than the address."""
     brokers = AdminClient({"bootstrap.servers": kafka.bootstrap}).list_topics(timeout=10).brokers

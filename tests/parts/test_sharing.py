@@ -5,11 +5,12 @@ from __future__ import annotations
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import AuthenticationError
 from typing import TYPE_CHECKING
 
 import pytest
 
-from everwhen.testing.parts import PartsError, SharedParts
+from everwhen.testing.parts import Endpoint, PartsError, SharedParts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,6 +86,14 @@ def test_the_reason_reaches_who_asked(shared: SharedParts) -> None:
         with pytest.raises(PartsError, match="no ghost can be had"):
             shared.endpoint.get("ghost")
     assert shared.started() == {}
+
+
+def test_who_has_no_key_gets_nothing_and_disturbs_nobody(bench: Bench, shared: SharedParts) -> None:
+    """Any user of the machine can reach the port."""
+    bench.may_start.set()
+    with pytest.raises(AuthenticationError):
+        Endpoint(shared.endpoint.port, "guessed").get("lamp")
+    assert shared.endpoint.get("lamp") == "lamp:1"
 
 
 def test_closing_stops_what_was_started(bench: Bench, shared: SharedParts) -> None:

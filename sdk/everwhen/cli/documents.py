@@ -85,6 +85,7 @@ def answer_fields(answer: Answer[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _version_fields(version: Version[Any]) -> Iterator[tuple[str, str]]:
+    yield "state", "deleted" if version.state is None else ""
     for name, value in (state_document(version.state) or {}).items():
         yield f"  {name}", _plain(value)
     yield "valid from", shown(version.valid_from)

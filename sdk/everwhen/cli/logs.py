@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 
 from everwhen.cli.output import printable
 from everwhen.instants import format_instant
 
-FORMATS = ("auto", "text", "json")
+FORMATS = ("text", "json")
 _ERASE_LINE = "\r\x1b[K"
 
 
@@ -19,11 +18,6 @@ def show_warnings() -> None:
     handler.addFilter(lambda record: record.levelno == logging.WARNING)
     handler.setFormatter(logging.Formatter("everwhen: %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
-
-
-def is_json(chosen: str) -> bool:
-    """Say whether a worker's log is JSON: ``auto`` is text on a terminal and JSON elsewhere."""
-    return chosen == "json" or (chosen == "auto" and not sys.stderr.isatty())
 
 
 def show_worker(*, as_json: bool, over_bar: bool) -> None:

@@ -25,12 +25,14 @@ _log = logging.getLogger("everwhen.worker")
 def bar() -> Iterator[Show]:
     """Show a bar from the first batch on, for a run that has an end."""
     with ExitStack() as stack:
-        shown: Any = None  # click does not export its type
+        shown: Any = None  # click does not export the type
 
         def show(progress: Progress) -> None:
             nonlocal shown
             if shown is None:
-                new = click.progressbar(length=progress.expected, label="projecting", show_pos=True, file=sys.stderr)
+                new: Any = click.progressbar(
+                    length=progress.expected, label="projecting", show_pos=True, file=sys.stderr
+                )
                 shown = stack.enter_context(new)
             shown.length = progress.expected
             shown.update(progress.records - shown.pos)

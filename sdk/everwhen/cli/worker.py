@@ -41,8 +41,8 @@ _log = logging.getLogger("everwhen.worker")
     "--log-format",
     metavar="FORMAT",
     type=click.Choice(logs.FORMATS),
-    default="auto",
-    help="How to log to standard error: text, json, or auto, which is text on a terminal and json elsewhere.",
+    default=logs.FORMATS[0],
+    help="How to log to standard error: text, or json with time, level, logger and message in each line.",
 )
 @click.pass_context
 def worker(
@@ -68,7 +68,7 @@ def worker(
     Example:
       everwhen worker bank:account --log sqlite:///log.db --store sqlite:///bank.db --until-end
     """
-    as_json = logs.is_json(log_format)
+    as_json = log_format == "json"
     with_bar = until_end and not as_json and sys.stderr.isatty()
     logs.show_worker(as_json=as_json, over_bar=with_bar)
     try:

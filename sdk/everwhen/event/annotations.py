@@ -172,10 +172,7 @@ class _Walk:
         models = [_unwrap(member, [])[0] for member in members]
         if not all(isinstance(model, type) and issubclass(model, BaseModel) for model in models):
             raise _refusal(annotation, where, _REFUSED[Union])
-        choice = Choice(discriminator, tuple(self._nested(model, where) for model in models))
-        if len({id(record) for record in choice.branches().values()}) < len(models):
-            raise _refusal(annotation, where, ("the discriminator is not a Literal of strings in each model", "that"))
-        return choice
+        return Choice(discriminator, tuple(self._nested(model, where) for model in models))
 
     def _container(self, origin: type, annotation: Any, where: str, literal: str) -> Shape:
         arguments = get_args(annotation)
@@ -275,8 +272,6 @@ def _number(metadata: list[Any], where: str) -> Number:
             f"{where}: a Decimal needs max_digits and decimal_places (0 <= decimal_places <= max_digits), for example "
             "Annotated[Decimal, Field(max_digits=12, decimal_places=2)]"
         )
-    if any(getattr(m, "allow_inf_nan", None) for m in metadata):
-        raise DeclarationError(f"{where}: a Decimal that may be NaN or infinite has no Avro form; drop allow_inf_nan")
     return Number(precision, scale)
 
 

@@ -111,17 +111,14 @@ def _fields(old: Node, new: Node, path: str, seen: set[tuple[int, int]]) -> Iter
 
 
 def _branch(old: Node, new: Node, path: str, seen: set[tuple[int, int]]) -> Iterator[Incompatibility]:
-    """Compare one type that may have been written with all that can be read: the branch that Avro would take."""
+    """Compare one type that may have been written with the branch that Avro would read it as."""
     branches = list(new.children.values()) if new.kind == "union" else [new]
-    if old.kind == "null" and new.kind not in ("null", "union"):
+    same = [branch for branch in branches if (branch.name or branch.kind) == (old.name or old.kind)]
+    promoted = [branch for branch in branches if (old.kind, branch.kind) in _PROMOTIONS]
+    if old.kind == "null" and not same:
         yield Incompatibility(path, "it can be None no more", f"None or {new}", str(new))
-        return
-    same = [b for b in branches if (b.name or b.kind) == (old.name or old.kind)]
-    promoted = [b for b in branches if (old.kind, b.kind) in _PROMOTIONS]
-    if same:
-        yield from _compare(old, same[0], path, seen)
-    elif promoted and any(not list(_compare(old, branch, path, set())) for branch in promoted):
-        return
+    elif same or promoted:
+        yield from _compare(old, (same or promoted)[0], path, seen)
     elif new.kind == "union":
         yield Incompatibility(path, "a member of the union was removed", str(old), str(new))
     else:

@@ -97,7 +97,8 @@ class Choice:
         found = {}
         for record in self.records:
             tag = next(field.shape for field in record.fields if field.name == self.discriminator)
-            found.update(dict.fromkeys(tag.symbols if isinstance(tag, Symbols) else (), record))
+            assert isinstance(tag, Symbols)  # pydantic takes nothing but a Literal for it
+            found.update(dict.fromkeys(tag.symbols, record))
         return found
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from everwhen.errors import ArgumentError, EverwhenError, OffsetOutOfRange
+from everwhen.errors import ArgumentError, EverwhenError, LogError, OffsetOutOfRange
 from everwhen.kafka.errors import (
     END_OF_PARTITION,
     OUT_OF_RANGE,
@@ -58,6 +58,7 @@ class KafkaConsumer:
         self._unplaced: set[int] = set(partitions or ())
         self._placed: set[int] = set()
         self._failures: list[Exception] = []
+        self._broken: EverwhenError | None = None
         self._hint_lock = threading.Lock()
         config = {**settings.consumer(group), "error_cb": self._on_error, "logger": logger, "on_commit": _log_hint}
         try:
@@ -81,13 +82,7 @@ class KafkaConsumer:
         self._raise_failure()
         if self._unplaced:
             self._place()
-        try:
-            first = self._client.poll(timeout)
-            # consume() waits for the whole batch, so it only gets what has been fetched already.
-            more = self._client.consume(max_records - 1, 0) if first is not None and max_records > 1 else []
-        except KafkaException as exception:
-            raise translate(error_of(exception), self._where) from exception
-        chunk = self._chunk([first, *more] if first is not None else [])
+        chunk = self._chunk(self._fetch(max_records, timeout))
         if not chunk.records and not chunk.ends:
             self._raise_failure()
         return chunk
@@ -190,6 +185,21 @@ class KafkaConsumer:
             self._client.incremental_unassign(self._places(placed))
         else:
             self._client.unassign()
+
+    def _fetch(self, max_records: int, timeout: float) -> list[Message]:
+        """Return messages and events; what is raised in here takes messages with it, so it is the client's end."""
+        if self._broken is not None:
+            raise self._broken
+        self._broken = LogError(f"{self._where}: a poll was interrupted and lost records; close the consumer")
+        try:
+            first = self._client.poll(timeout)
+            # consume() waits for the whole batch, so it only gets what has been fetched already.
+            more = self._client.consume(max_records - 1, 0) if first is not None and max_records > 1 else []
+        except KafkaException as exception:
+            self._broken = translate(error_of(exception), self._where)
+            raise self._broken from exception
+        self._broken = None
+        return [] if first is None else [first, *more]
 
     def _chunk(self, messages: Sequence[Message]) -> Chunk:
         records: list[Record] = []

@@ -60,7 +60,7 @@ class KafkaWriter:
         """
         size = len(key) + (len(value) if value else 0)
         for name, content in headers:
-            size += len(name) + (len(content) if content else 0)
+            size += (len(name) if name.isascii() else len(name.encode())) + (len(content) if content else 0)
         if size > self._size_limit:
             raise self._too_large(size)
         report = partial(self._report, acknowledged)

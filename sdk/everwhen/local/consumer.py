@@ -68,6 +68,7 @@ class LocalConsumer:
             else None
         )
         self._unplaced: set[int] = set(self._explicit or ())
+        self._held: set[int] = set()
         self._next: dict[int, int] = {}
         self._rotation: list[int] = []
         self._paused: set[int] = set()
@@ -85,20 +86,19 @@ class LocalConsumer:
         self._guard.check()
         deadline = time.monotonic() + timeout
         nap = _SHORTEST_NAP
-        with translated(self._where):
-            while True:
-                self._settle()
-                chunk = self._read(max_records) if self._anything_new() else Chunk([], {})
-                left = deadline - time.monotonic()
-                if chunk.records or chunk.ends or left <= 0:
-                    return chunk
-                time.sleep(min(nap, left))
-                nap = min(nap * 2, _LONGEST_NAP)
+        while True:
+            self._settle()
+            chunk = self._read(max_records)
+            left = deadline - time.monotonic()
+            if chunk.records or chunk.ends or left <= 0:
+                return chunk
+            time.sleep(min(nap, left))
+            nap = min(nap * 2, _LONGEST_NAP)
 
     def pause(self, partitions: Iterable[int]) -> None:
         """Stop delivering these partitions; those not assigned are passed over."""
         self._guard.check()
-        self._paused.update(partition for partition in partitions if partition in self._next)
+        self._paused.update(partition for partition in partitions if partition in self._held)
 
     def resume(self, partitions: Iterable[int]) -> None:
         """Deliver these partitions again, from where they stopped."""
@@ -132,7 +132,7 @@ class LocalConsumer:
         if not self._guard.close():
             return
         try:
-            self._give_up(frozenset(self._next), lost=False)
+            self._give_up(frozenset(self._held), lost=False)
         finally:
             try:
                 if self._membership is not None:
@@ -151,58 +151,72 @@ class LocalConsumer:
         return sorted(set(partitions))
 
     def _settle(self) -> None:
+        """Renew the membership, give up and take over what it says, and start what waits for its start."""
         if self._membership is not None and time.monotonic() >= self._membership.next_look:
-            shares = self._membership.look()
-            self._give_up(shares.lost, lost=True)
-            self._give_up(shares.surplus, lost=False)
-            if shares.surplus:
-                self._membership.release(shares.surplus)
-            self._unplaced.update(shares.gained)
+            self._rebalance(self._membership)
         if self._unplaced:
             self._place()
 
+    def _rebalance(self, membership: Membership) -> None:
+        with translated(self._where):
+            shares = membership.look()
+        try:
+            self._give_up(shares.lost, lost=True)
+            self._give_up(shares.surplus, lost=False)
+        finally:
+            # After the losses: a partition can be lost and won back in one look, and starts anew then.
+            self._unplaced.update(shares.gained)
+        if shares.surplus:
+            with translated(self._where):
+                membership.release(shares.surplus)
+
     def _place(self) -> None:
+        """Ask the listener where to start, and start there."""
         partitions = sorted(self._unplaced)
         starts = self._listener.assigned(partitions)
         _check_starts(self._topic.name, partitions, starts)
         self._unplaced.clear()
-        self._seen_version = -1
-        beyond = []
-        for partition in partitions:
-            end = next_offset(self._connection, self._topic.number, partition)
-            if starts[partition] > end:
-                beyond.append(f"partition {partition}: offset {starts[partition]} wanted, it holds 0 to {end}")
-            else:
-                self._next[partition] = starts[partition]
+        self._held.update(partitions)
+        with translated(self._where):
+            ends = {p: next_offset(self._connection, self._topic.number, p) for p in partitions}
+        self._next.update((p, starts[p]) for p in partitions if starts[p] <= ends[p])
         self._rotation = sorted(self._next)
+        self._seen_version = -1
+        beyond = [p for p in partitions if starts[p] > ends[p]]
         if beyond:
+            said = "; ".join(f"partition {p}: offset {starts[p]} is not in 0 to {ends[p]}" for p in beyond)
             raise OffsetOutOfRange(
-                f"topic {self._topic.name!r} in {self._where} does not hold what comes next: {'; '.join(beyond)}; "
+                f"topic {self._topic.name!r} in {self._where} does not hold what comes next for us, {said}; "
                 "the file was replaced or rolled back: restore it, or rebuild the projection"
             )
 
     def _give_up(self, partitions: frozenset[int], *, lost: bool) -> None:
-        placed = sorted(partitions - self._unplaced)
+        told = sorted(partitions & self._held)
+        self._held -= partitions
         self._unplaced -= partitions
+        self._paused -= partitions
+        self._at_end -= partitions
         for partition in partitions:
             self._next.pop(partition, None)
-            self._paused.discard(partition)
-            self._at_end.discard(partition)
         self._rotation = sorted(self._next)
-        if placed:
-            self._listener.revoked(placed, lost=lost)
+        if told:
+            self._listener.revoked(told, lost=lost)
+
+    def _read(self, max_records: int) -> Chunk:
+        with translated(self._where):
+            return self._fetch(max_records) if self._anything_new() else Chunk([], {})
 
     def _anything_new(self) -> bool:
         """Whether another connection has committed since we last looked; the asking costs microseconds."""
         version = self._connection.execute("PRAGMA data_version").fetchone()[0]
         if version == self._seen_version:
             return len(self._at_end) < len(self._next)
+        check_topic(self._connection, self._topic, self._where)
         self._seen_version = version
         self._at_end.clear()
-        check_topic(self._connection, self._topic, self._where)
         return True
 
-    def _read(self, max_records: int) -> Chunk:
+    def _fetch(self, max_records: int) -> Chunk:
         records: list[Record] = []
         ends: dict[int, int] = {}
         for partition in list(self._rotation):

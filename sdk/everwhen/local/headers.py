@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _LENGTH = Struct("<I")
 _NAME_LENGTH = Struct("<H")
 _NO_MORE_NAMES = 0xFFFF
+_VALUE_LENGTH = 4
 _SHAPES = 8192
 
 
@@ -33,6 +34,12 @@ def encode(headers: Sequence[Header]) -> bytes:
     names, lengths = _encoded_names(tuple([name for name, _ in headers]))
     sizes = lengths.pack(*[-1 if value is None else len(value) for _, value in headers])
     return b"".join([names, sizes, *[value for _, value in headers if value]])
+
+
+def framing(headers: int) -> int:
+    """Return how many of :func:`encode`'s bytes are neither names nor values, for this number of headers."""
+    per_header = _NAME_LENGTH.size + _VALUE_LENGTH
+    return _LENGTH.size + _NAME_LENGTH.size + headers * per_header if headers else 0
 
 
 def decode(encoded: bytes) -> list[Header]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from everwhen.errors import ArgumentError, SettingsError
 from everwhen.local.consumer import LocalConsumer
-from everwhen.local.database import check_topic, connect, find_topic, next_offset, writing
+from everwhen.local.database import connect, find_topic, next_offset, writing
 from everwhen.local.errors import translated
 from everwhen.local.guard import Guard
 from everwhen.local.writer import LocalWriter
@@ -151,7 +151,6 @@ class LocalLog:
         """Write down how far a group is, in the table ``hints``."""
         with self._open() as connection, writing(connection):
             row = find_topic(connection, topic, self._where)
-            check_topic(connection, row, self._where)
             connection.executemany(
                 "INSERT INTO hints VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET next_offset = excluded.next_offset",
                 [(row.number, group, partition, offset) for partition, offset in next_offsets.items()],

@@ -9,6 +9,8 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from everwhen.instants import MIN_MICROS
+
 POSTGRESQL = "postgresql"
 SQLITE = "sqlite"
 
@@ -42,7 +44,7 @@ class NumberIn(FunctionElement[int]):
 
 
 class NotBefore(FunctionElement[Any]):
-    """Microseconds since the epoch as an instant, rounded up by at most about a second."""
+    """Microseconds since the epoch as an instant, rounded up by a few seconds at most."""
 
     inherit_cache = True
 
@@ -50,6 +52,7 @@ class NotBefore(FunctionElement[Any]):
 class Earlier(FunctionElement[Any]):
     """``Earlier(a, b)``: the smaller of two; null if ``b`` is."""
 
+    type = BigInteger()
     inherit_cache = True
 
 
@@ -95,8 +98,10 @@ def _number_in_text(element: NumberIn, compiler: SQLCompiler, **options: Any) ->
 
 @compiles(NotBefore, POSTGRESQL)
 def _timestamptz_not_before(element: NotBefore, compiler: SQLCompiler, **options: Any) -> str:
-    # to_timestamp takes a double, which cannot hold every microsecond; the second more than makes up for it.
-    return f"to_timestamp(({compiler.process(element.clauses, **options)}) / 1000000 + 2)"
+    # to_timestamp takes a double, which cannot hold every microsecond; the seconds added more than make up for it.
+    seconds = f"({compiler.process(element.clauses, **options)}) / 1000000 + 2"
+    # PostgreSQL's time begins in 4713 BC, ours in the year 1.
+    return f"to_timestamp(GREATEST({seconds}, {MIN_MICROS // 1_000_000}))"
 
 
 @compiles(Earlier, POSTGRESQL)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
-    CTE,
     BigInteger,
     ColumnElement,
     ScalarSelect,
@@ -20,10 +20,11 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.engine import Dialect
+from sqlalchemy.sql.base import Executable
 
 from everwhen.ports.store import Generation
-from everwhen.sql.expressions import POSTGRESQL, Joined, MicrosOf, NotBefore, NumberIn
-from everwhen.sql.seeks import Belief, Question, Seeks
+from everwhen.sql.expressions import POSTGRESQL, Earlier, Joined, MicrosOf, NotBefore, NumberIn
+from everwhen.sql.seeks import Past, Question, Seeks
 from everwhen.sql.statement import Statement
 from everwhen.sql.tables import GenerationTables, SharedTables
 from everwhen.sql.types import Id, Instant
@@ -32,43 +33,101 @@ _ENTITY_ID = bindparam("entity_id", type_=Id)
 _VALID_AT = bindparam("valid_at", type_=Instant)
 _KNOWN_AT = bindparam("known_at", type_=Instant)
 _KNOWN_MICROS = bindparam("known_micros", type_=BigInteger)
-_OFFSETS = bindparam("offsets", type_=Text)  # JSON: partition to the offset that comes next at the basis
-_BOUNDS = bindparam("bounds", type_=Text)  # JSON: partition to the recorded time of the basis
+_OFFSETS, _OTHER_OFFSET = bindparam("offsets", type_=Text), bindparam("other_offset", type_=BigInteger)
+_BOUNDS, _OTHER_BOUND = bindparam("bounds", type_=Text), bindparam("other_bound", type_=BigInteger)
+
+
+class Timed:
+    """One question about what is believed now, and about a point in the past of the log."""
+
+    def __init__(self, write: Callable[[bool], Executable], dialect: Dialect) -> None:
+        self.now = Statement(write(False), dialect)
+        self.past = Statement(write(True), dialect)
 
 
 class Queries:
-    """All of them. Immutable, thread-safe.
+    """All statements. Immutable, thread-safe.
 
-    Parameters: ``entity_id`` and ``valid_at``; ``offsets`` and ``bounds`` for a basis; ``known_at`` and
-    ``known_micros`` (the same in microseconds) for a known-at.
+    Parameters: ``entity_id`` and ``valid_at``. For the past also ``known_at``, and ``known_micros``, the same in
+    microseconds; ``offsets`` and ``bounds``, JSON objects that give the basis' next offset and recorded time for a
+    partition, and ``other_offset`` and ``other_bound`` for those partitions that are not in them.
     """
 
     def __init__(self, kind: str, dialect: Dialect, shared: SharedTables, generation: Generation) -> None:
-        tables = GenerationTables(kind, generation.projection, generation.number)
-        marks, seeks = _marks(shared, generation), Seeks(tables)
-        self.marks = Statement(select(marks), dialect)
-        self.about = Statement(_about(tables, marks), dialect)
-        """``marks`` and the head's columns."""
-        self.find = {belief: Statement(_find(tables, seeks, marks, belief), dialect) for belief in Belief}
+        self._tables = GenerationTables(kind, generation.projection, generation.number)
+        self._seeks = Seeks(self._tables)
+        self._all_marks = _marks(shared, generation)
+        entities = self._tables.entities
+        self._head = select(entities).where(entities.c.entity_id == _ENTITY_ID).cte("head")
+        self.marks = Statement(select(self._all_marks), dialect)
+        self.about = Statement(self._about(), dialect)
+        """``marks`` and the head's columns. Always one row."""
+        self.find = Timed(self._find, dialect)
         """``marks``, the head's columns, the row's columns, ``valid_to``. Always one row."""
-        self.history = {belief: Statement(_history(tables, seeks, belief), dialect) for belief in Belief}
+        self.history = Timed(lambda past: self._seeks.history(self._one_entity(past)), dialect)
         """The rows' columns."""
-        self.heads = Statement(select(tables.entities).order_by(tables.entities.c.entity_id), dialect)
+        self.events = Timed(lambda past: self._seeks.events(self._one_entity(past)), dialect)
+        """The columns of ``versions``."""
+        self.heads = Statement(select(entities).order_by(entities.c.entity_id), dialect)
         """The heads' columns."""
-        self.seek = {belief: Statement(_seek(tables, seeks, belief), dialect) for belief in Belief}
+        self.seek = Timed(self._seek, dialect)
         """The row's columns, ``valid_to``; no row if there is none."""
-        self.snapshot = (
-            {belief: Statement(_snapshot(tables, seeks, belief), dialect) for belief in Belief}
-            if kind == POSTGRESQL
-            else {}
+        self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
+        """The head's columns, the row's columns, ``valid_to``. SQLite has no LATERAL."""
+
+    def _about(self) -> Select[Any]:
+        head = self._head
+        return select(self._all_marks.label("marks"), *head.c).select_from(_one_row().outerjoin(head, true()))
+
+    def _find(self, past: bool) -> Select[Any]:
+        question, head = self._one_entity(past), self._head
+        row = self._seeks.last(question, _VALID_AT).subquery("found")
+        valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
+        return select(self._all_marks.label("marks"), *head.c, *row.c, valid_to).select_from(
+            _one_row().outerjoin(head, true()).outerjoin(row, true())
         )
-        """The head's columns, the row's columns, ``valid_to``. Not on SQLite, which has no LATERAL."""
+
+    def _seek(self, past: bool) -> Select[Any]:
+        question = self._one_entity(past)
+        row = self._seeks.last(question, _VALID_AT).subquery("found")
+        valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
+        return select(*row.c, valid_to)
+
+    def _snapshot(self, past: bool) -> Select[Any]:
+        head = self._tables.entities.alias("head")
+        # The outer query's columns by their text: inside the lateral parts there is nothing to correlate then.
+        entity_id, partition, lead = (
+            literal_column(f"head.{name}", head.c[name].type) for name in ("entity_id", "partition", "lead")
+        )
+        question = Question(entity_id, _past(partition, lead) if past else None)
+        row = self._seeks.last(question, _VALID_AT).lateral("found")
+        following = self._seeks.next_begin(question, _VALID_AT).lateral("following")
+        return (
+            select(*head.c, *row.c, following.c.valid_to)
+            .select_from(head.outerjoin(row, true()).outerjoin(following, true()))
+            .where(row.c.offset.is_not(None) | head.c.unstored_offset.is_not(None))
+            .order_by(head.c.entity_id)
+        )
+
+    def _one_entity(self, past: bool) -> Question:
+        if not past:
+            return Question(_ENTITY_ID, None)
+        limits = _past(self._head.c.partition, self._head.c.lead)
+        next_offset, reach = (select(each).scalar_subquery() for each in (limits.next_offset, limits.reach))
+        return Question(_ENTITY_ID, Past(next_offset, limits.known_at, reach))
+
+
+def _past(partition: ColumnElement[int], lead: ColumnElement[int]) -> Past:
+    """Write the point in the past for an entity of this partition whose largest lead is this."""
+    next_offset = func.coalesce(NumberIn(_OFFSETS, partition), _OTHER_OFFSET)
+    bound = Earlier(_KNOWN_MICROS, func.coalesce(NumberIn(_BOUNDS, partition), _OTHER_BOUND))
+    return Past(next_offset, _KNOWN_AT, NotBefore(bound + lead))
 
 
 def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     """Write the marks of all partitions as one text: ``partition:next_offset:watermark,…``."""
     table = shared.checkpoints.c
-    numbers = table.partition, table.next_offset, func.coalesce(MicrosOf(table.watermark), -1)
+    numbers = table.partition, table.next_offset, func.coalesce(MicrosOf(table.watermark), literal_column("-1"))
     first, *rest = (cast(number, Text) for number in numbers)
     mark: ColumnElement[str] = first
     for number in rest:
@@ -80,69 +139,6 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     )
 
 
-def _about(tables: GenerationTables, marks: ScalarSelect[str]) -> Select[Any]:
-    one, head = _one(), _head(tables)
-    return select(marks.label("marks"), *head.c).select_from(one.outerjoin(head, true()))
-
-
-def _find(tables: GenerationTables, seeks: Seeks, marks: ScalarSelect[str], belief: Belief) -> Select[Any]:
-    head = _head(tables)
-    question = _about_one(head, belief)
-    row = seeks.last(question, _VALID_AT).subquery("found")
-    valid_to = seeks.next_begin(question, _VALID_AT).scalar_subquery()
-    return select(marks.label("marks"), *head.c, *row.c, valid_to.label("valid_to")).select_from(
-        _one().outerjoin(head, true()).outerjoin(row, true())
-    )
-
-
-def _history(tables: GenerationTables, seeks: Seeks, belief: Belief) -> Select[Any]:
-    return seeks.history(_about_one(_head(tables), belief))
-
-
-def _seek(tables: GenerationTables, seeks: Seeks, belief: Belief) -> Select[Any]:
-    question = _about_one(_head(tables), belief)
-    row = seeks.last(question, _VALID_AT).subquery("found")
-    return select(*row.c, seeks.next_begin(question, _VALID_AT).scalar_subquery().label("valid_to"))
-
-
-def _snapshot(tables: GenerationTables, seeks: Seeks, belief: Belief) -> Select[Any]:
-    head = tables.entities.alias("head")
-    # The outer query's columns by their text: inside the lateral parts there is nothing to correlate then.
-    entity_id, partition, lead = (
-        literal_column(f"head.{name}", head.c[name].type) for name in ("entity_id", "partition", "lead")
-    )
-    basis, reach = _limits(belief, partition, lead)
-    question = Question(belief, entity_id, basis, reach)
-    row = seeks.last(question, _VALID_AT).lateral("found")
-    after = seeks.next_begin(question, _VALID_AT).lateral("following")
-    return (
-        select(*head.c, *row.c, after.c.valid_from)
-        .select_from(head.outerjoin(row, true()).outerjoin(after, true()))
-        .where(row.c.offset.is_not(None) | head.c.unstored_offset.is_not(None))
-        .order_by(head.c.entity_id)
-    )
-
-
-def _one() -> Subquery:
+def _one_row() -> Subquery:
     """One row, so that there is an answer about an entity that is not there."""
     return select(literal_column("1")).subquery("one")
-
-
-def _head(tables: GenerationTables) -> CTE:
-    return select(tables.entities).where(tables.entities.c.entity_id == _ENTITY_ID).cte("head")
-
-
-def _about_one(head: CTE, belief: Belief) -> Question:
-    basis, reach = _limits(belief, head.c.partition, head.c.lead)
-    if belief is Belief.AT_BASIS:
-        basis = select(basis).scalar_subquery()
-    return Question(belief, _ENTITY_ID, basis, select(reach).scalar_subquery())
-
-
-def _limits(
-    belief: Belief, partition: ColumnElement[int], lead: ColumnElement[int]
-) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
-    """Write the basis and the reach of a :class:`Question` about an entity with this partition and this lead."""
-    if belief is Belief.AT_BASIS:
-        return NumberIn(_OFFSETS, partition), NotBefore(NumberIn(_BOUNDS, partition) + lead)
-    return _KNOWN_AT, NotBefore(_KNOWN_MICROS + lead)

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from everwhen.errors import ArgumentError
-from everwhen.instants import Micros
-from everwhen.projection.rows import Head, Version
+from everwhen.instants import MAX_MICROS, Micros
 from everwhen.ports.store import AsOf, Found, Generation, VersionRow
 from everwhen.positions import Basis, Mark
+from everwhen.projection.rows import Head, Version
 from everwhen.sql.engine import Database
-from everwhen.sql.expressions import POSTGRESQL
-from everwhen.sql.queries import Queries
-from everwhen.sql.seeks import Belief
+from everwhen.sql.queries import Queries, Timed
+from everwhen.sql.statement import Statement
 from everwhen.sql.tables import SharedTables
 
 _HEAD: Final = len(Head._fields)
 _VERSION: Final = len(Version._fields)
-_ROW: Final = _VERSION + 2  # and when it ended: offset and recorded time
+_ROW: Final = _VERSION + 3  # and its end: offset, recorded time, withdrawn
+_ENDED_AT: Final = _VERSION + 1
 _FETCHED_AT_ONCE: Final = 500
+_EVERY_OFFSET: Final = {"offsets": "{}", "bounds": "{}", "other_offset": 2**63 - 1, "other_bound": MAX_MICROS}
+
+_HeadsAndRows: TypeAlias = Generator[tuple[Head | None, Sequence[Any]], None, None]
 
 
 class SqlReader:
@@ -34,6 +37,7 @@ class SqlReader:
     def __init__(self, database: Database, shared: SharedTables, generation: Generation) -> None:
         self._database = database
         self._generation = generation
+        self._doing = f"reading projection {generation.projection}"
         self._queries = Queries(database.kind, database.dialect, shared, generation)
 
     @property
@@ -46,7 +50,7 @@ class SqlReader:
 
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        with self._database.connection(self._doing()) as connection:
+        with self._database.connection(self._doing) as connection:
             return self._marks(connection)
 
     def find(self, entity_id: str, as_of: AsOf) -> Found:
@@ -55,10 +59,10 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        belief, parameters = self._ask(as_of)
+        statement, parameters = self._ask(self._queries.find, as_of)
         parameters["entity_id"] = entity_id
-        with self._database.connection(self._doing()) as connection:
-            row = self._queries.find[belief].run(connection.cursor(), parameters).fetchone()
+        with self._database.connection(self._doing) as connection:
+            row = statement.run(connection.cursor(), parameters).fetchone()
         basis = _basis(self._generation.topic, row[0])
         return _found(basis, _head(row[1 : 1 + _HEAD]), row[1 + _HEAD :], as_of)
 
@@ -71,17 +75,33 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        belief, parameters = self._ask(as_of)
+        statement, parameters = self._ask(self._queries.history, as_of)
         parameters["entity_id"] = entity_id
-        with self._database.reading(self._doing()) as connection:
+        with self._database.reading(self._doing) as connection:
             cursor = connection.cursor()
             about = self._queries.about.run(cursor, {"entity_id": entity_id}).fetchone()
             head = _head(about[1:])
             unstored = _is_unstored(head, as_of, None)
-            rows = [] if unstored else self._queries.history[belief].run(cursor, parameters).fetchall()
+            rows = [] if unstored else statement.run(cursor, parameters).fetchall()
         found = Found(_basis(self._generation.topic, about[0]), head, None, unstored)
         ends = [*(row[1] for row in rows[1:]), None]
-        return found, [VersionRow(Version(*row[:_VERSION]), end, row[-1]) for row, end in zip(rows, ends, strict=False)]
+        return found, [
+            VersionRow(Version(*row[:_VERSION]), end, row[_ENDED_AT]) for row, end in zip(rows, ends, strict=False)
+        ]
+
+    def events(self, entity_id: str, as_of: AsOf) -> list[Version]:
+        """Return every event of the entity that the basis holds and does not withdraw, in the order of folding.
+
+        ``as_of.valid_at`` plays no part, and the rows' ``state`` means nothing.
+
+        :raises ArgumentError: if the basis is of another topic.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        statement, parameters = self._ask(self._queries.events, as_of)
+        parameters["entity_id"] = entity_id
+        with self._database.connection(self._doing) as connection:
+            rows = statement.run(connection.cursor(), parameters).fetchall()
+        return [Version(*row[:_VERSION]) for row in rows]
 
     @contextmanager
     def snapshot(self, as_of: AsOf) -> Iterator[tuple[Basis, Iterator[Found]]]:
@@ -93,57 +113,60 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        belief, parameters = self._ask(as_of)
-        with self._database.reading(self._doing()) as connection:
+        with self._database.reading(self._doing) as connection:
             basis = self._marks(connection)
-            stream = self._stream_joined if self._database.kind == POSTGRESQL else self._stream_seeking
-            yield (
-                basis,
-                (
-                    found
-                    for head, row in stream(connection, belief, parameters)
-                    if (found := _found(basis, head, row, as_of)).row is not None or found.unstored
-                ),
-            )
+            # Closed here, since a cursor of the server must be gone before its transaction ends.
+            with closing(self._stream(connection, basis, as_of)) as stream:
+                yield basis, stream
 
-    def _stream_joined(
-        self, connection: Any, belief: Belief, parameters: dict[str, Any]
-    ) -> Iterator[tuple[Head | None, Sequence[Any]]]:
+    def _stream(self, connection: Any, basis: Basis, as_of: AsOf) -> Generator[Found, None, None]:
+        rows = self._seeking(connection, as_of) if self._queries.snapshot is None else self._joined(connection, as_of)
+        with closing(rows):
+            for head, row in rows:
+                found = _found(basis, head, row, as_of)
+                if found.row is not None or found.unstored:
+                    yield found
+
+    def _joined(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
+        assert self._queries.snapshot is not None
+        statement, parameters = self._ask(self._queries.snapshot, as_of)
         with connection.cursor(name="everwhen_snapshot") as cursor:
             cursor.itersize = _FETCHED_AT_ONCE
-            for row in self._queries.snapshot[belief].run(cursor, parameters):
+            for row in statement.run(cursor, parameters):
                 yield _head(row[:_HEAD]), row[_HEAD:]
 
-    def _stream_seeking(
-        self, connection: Any, belief: Belief, parameters: dict[str, Any]
-    ) -> Iterator[tuple[Head | None, Sequence[Any]]]:
-        cursor, seek = connection.cursor(), self._queries.seek[belief]
+    def _seeking(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
+        statement, parameters = self._ask(self._queries.seek, as_of)
+        cursor = connection.cursor()
         for row in self._queries.heads.run(connection.cursor(), {}):
-            found = seek.run(cursor, parameters | {"entity_id": row[0]}).fetchone()
+            parameters["entity_id"] = row[0]
+            found = statement.run(cursor, parameters).fetchone()
             yield Head(*row), found if found is not None else _NOTHING
 
     def _marks(self, connection: Any) -> Basis:
         return _basis(self._generation.topic, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])
 
-    def _ask(self, as_of: AsOf) -> tuple[Belief, dict[str, Any]]:
-        """Return whose belief is asked for, and the parameters for it."""
+    def _ask(self, question: Timed, as_of: AsOf) -> tuple[Statement, dict[str, Any]]:
+        """Return the statement for the belief asked for, and its parameters."""
         parameters: dict[str, Any] = {"valid_at": as_of.valid_at}
-        if as_of.basis is not None:
-            if as_of.basis.topic != self._generation.topic:
-                raise ArgumentError(
-                    f"the basis is of topic {as_of.basis.topic}, and projection {self._generation.projection} is of "
-                    f"topic {self._generation.topic}; give a basis that an answer of this projection had"
-                )
-            parameters["offsets"] = json.dumps({key: mark.next_offset for key, mark in as_of.basis.items()})
-            parameters["bounds"] = json.dumps({key: mark.watermark for key, mark in as_of.basis.items()})
-            return Belief.AT_BASIS, parameters
-        if as_of.known_at is not None:
-            parameters["known_at"] = parameters["known_micros"] = as_of.known_at
-            return Belief.KNOWN_AT, parameters
-        return Belief.PRESENT, parameters
+        if as_of.basis is None and as_of.known_at is None:
+            return question.now, parameters
+        known_at = MAX_MICROS if as_of.known_at is None else as_of.known_at
+        parameters |= {"known_at": known_at, "known_micros": known_at}
+        if as_of.basis is None:
+            return question.past, parameters | _EVERY_OFFSET
+        self._check_topic(as_of.basis)
+        offsets = {str(partition): mark.next_offset for partition, mark in as_of.basis.items()}
+        bounds = {str(partition): mark.watermark for partition, mark in as_of.basis.items()}
+        of_basis = {"offsets": json.dumps(offsets), "bounds": json.dumps(bounds), "other_offset": 0, "other_bound": 0}
+        return question.past, parameters | of_basis
 
-    def _doing(self) -> str:
-        return f"reading projection {self._generation.projection}"
+    def _check_topic(self, basis: Basis) -> None:
+        if basis.topic != self._generation.topic:
+            raise ArgumentError(
+                f"the basis is of topic {basis.topic}, and projection {self._generation.projection} is of topic "
+                f"{self._generation.topic}; give a basis that an answer of this projection had"
+            )
 
 
 _NOTHING: Final = (None,) * (_ROW + 1)
@@ -168,7 +191,7 @@ def _found(basis: Basis, head: Head | None, row: Sequence[Any], as_of: AsOf) -> 
         return Found(basis, head, None, unstored=True)
     if row[0] is None:
         return Found(basis, head, None, unstored=False)
-    return Found(basis, head, VersionRow(Version(*row[:_VERSION]), row[_ROW], row[_ROW - 1]), unstored=False)
+    return Found(basis, head, VersionRow(Version(*row[:_VERSION]), row[_ROW], row[_ENDED_AT]), unstored=False)
 
 
 def _is_unstored(head: Head | None, as_of: AsOf, valid_at: Micros | None) -> bool:
@@ -177,8 +200,6 @@ def _is_unstored(head: Head | None, as_of: AsOf, valid_at: Micros | None) -> boo
         return False
     if valid_at is not None and valid_at < head.unstored_valid:
         return False
-    if as_of.basis is not None:
-        return as_of.basis.next_offset(head.partition) <= head.unstored_offset
-    if as_of.known_at is not None:
-        return head.unstored_at is None or as_of.known_at < head.unstored_at
-    return False
+    if as_of.basis is not None and as_of.basis.next_offset(head.partition) <= head.unstored_offset:
+        return True
+    return as_of.known_at is not None and (head.unstored_at is None or as_of.known_at < head.unstored_at)

@@ -15,19 +15,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum, auto
 from typing import Any, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     ColumnElement,
     Select,
+    Subquery,
+    UnaryExpression,
     and_,
     asc,
+    case,
     cast,
     desc,
     func,
     literal_column,
+    not_,
     null,
     or_,
     select,
@@ -41,31 +45,33 @@ from everwhen.sql.tables import GenerationTables
 from everwhen.sql.types import Instant
 
 _Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
+_Order: TypeAlias = tuple[UnaryExpression[Any], UnaryExpression[Any]]
 _Where: TypeAlias = Callable[[_Columns], ColumnElement[bool]]
 
 
-class Belief(Enum):
-    """Whose belief is asked for."""
+@dataclass(frozen=True, slots=True)
+class Past:
+    """A point in the past of the log, as expressions: only records that are on this side of both bounds count."""
 
-    PRESENT = auto()
-    AT_BASIS = auto()
-    KNOWN_AT = auto()
+    next_offset: ColumnElement[int]
+    """The offset that comes next at the basis."""
+    known_at: ColumnElement[Any]
+    """The latest recorded time."""
+    reach: ColumnElement[Any]
+    """No event that counts begins later than this instant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One entity and one belief, as expressions: parameters, subqueries, or columns of an outer query."""
+    """One entity and one belief about it, as expressions: parameters, subqueries, or columns of an outer query."""
 
-    belief: Belief
     entity_id: ColumnElement[Any]
-    basis: ColumnElement[Any]
-    """The offset that comes next at the basis, or the instant of which what was known is asked for."""
-    reach: ColumnElement[Any]
-    """No event of that belief begins later; not used for the present."""
+    past: Past | None
+    """``None`` asks for what is believed now."""
 
 
 class Seeks:
-    """Selects on the tables of one generation: columns of ``versions``, ``ended_offset``, ``ended_at``."""
+    """Selects on the tables of one generation, with the columns of ``superseded``: null where they have no meaning."""
 
     def __init__(self, tables: GenerationTables) -> None:
         self._versions = tables.versions
@@ -73,43 +79,84 @@ class Seeks:
 
     def last(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
         """Select the version that is valid at the instant."""
-        until = valid_at if question.belief is Belief.PRESENT else Earlier(valid_at, question.reach)
-        return self._believed(question, lambda c: c.valid_from <= until, desc).limit(literal_column("1"))
+        past, versions = question.past, self._versions.c
+        if past is None:
+            return self._live(question).where(versions.valid_from <= valid_at).order_by(*_BACKWARDS).limit(_ONE)
+        merged = self._merged(question, lambda c: c.valid_from <= Earlier(valid_at, past.reach), _BACKWARDS)
+        return select(merged).where(_was_believed(past, merged.c)).limit(_ONE)
 
     def next_begin(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
         """Select where the next version after the instant begins."""
-
-        def after(columns: _Columns) -> ColumnElement[bool]:
-            later: ColumnElement[bool] = columns.valid_from > valid_at
-            return later if question.belief is Belief.PRESENT else later & (columns.valid_from <= question.reach)
-
-        rows = self._believed(question, after, asc).limit(literal_column("1")).subquery("after")
-        return select(rows.c.valid_from)
+        past, versions = question.past, self._versions.c
+        if past is None:
+            later = (
+                self._live(question).where(versions.valid_from > valid_at).order_by(*_ONWARDS).limit(_ONE).subquery()
+            )
+            return select(later.c.valid_from)
+        merged = self._merged(question, lambda c: c.valid_from > valid_at, _ONWARDS)
+        # What begins out of reach ends the search without an answer. As a bound of the index it would make PostgreSQL
+        # expect next to nothing in between, and sort that.
+        beyond = merged.c.valid_from > past.reach
+        first = select(merged).where(or_(beyond, _was_believed(past, merged.c))).limit(_ONE).subquery("first")
+        return select(case((first.c.valid_from <= past.reach, first.c.valid_from)).label("valid_to"))
 
     def history(self, question: Question) -> Select[Any]:
         """Select every version, in order."""
-        return self._believed(question, lambda _: true(), asc)
+        past = question.past
+        if past is None:
+            return self._live(question).order_by(*_ONWARDS)
+        merged = self._merged(question, lambda _: true(), _ONWARDS)
+        return select(merged).where(_was_believed(past, merged.c))
 
-    def _believed(self, question: Question, where: _Where, direction: Callable[[str], Any]) -> Select[Any]:
-        order = direction("valid_from"), direction("offset")
-        live = select(
-            *self._versions.c,
-            cast(null(), BigInteger).label("ended_offset"),
-            cast(null(), Instant).label("ended_at"),
-        ).where(self._versions.c.entity_id == question.entity_id, where(self._versions.c))
-        if question.belief is Belief.PRESENT:
-            return live.order_by(*order)
-        columns = [column for column in self._superseded.c if column.name != "withdrawn"]
-        ended = select(*columns).where(self._superseded.c.entity_id == question.entity_id, where(self._superseded.c))
-        # OFFSET keeps the planners from moving the filter below the merge, where each table would be searched to
-        # its end for a row that only the other one has.
-        merged = union_all(live, ended).order_by(*order).offset(literal_column("0")).subquery("merged")
-        return select(merged).where(_was_believed(question, merged.c))
+    def events(self, question: Question) -> Select[Any]:
+        """Select a row for every event that counts and is not withdrawn, in order; states are not of the belief."""
+        past = question.past
+        if past is None:
+            return self._live(question).order_by(*_ONWARDS)
+        merged = self._merged(question, lambda c: or_(c.ended_offset.is_(None), c.withdrawn), _ONWARDS)
+        return select(merged).where(
+            _counts(past, merged.c.offset, merged.c.recorded_at), _has_not_ended(past, merged.c)
+        )
+
+    def _live(self, question: Question) -> Select[Any]:
+        columns = self._versions.c
+        return select(*columns, *_NEVER_ENDED).where(columns.entity_id == question.entity_id)
+
+    def _merged(self, question: Question, where: _Where, order: _Order) -> Subquery:
+        """Write the entity's rows of both tables, merged in the order of their keys.
+
+        The conditions on keys stand above the union, or PostgreSQL would sort instead of merging. A condition on
+        belief must stand above what this gives, which OFFSET keeps closed: below it, each table would be searched
+        to its end for a row that only the other one has.
+        """
+        names = [column.name for column in self._versions.c]
+        live = select(*self._versions.c, *_NEVER_ENDED)
+        endings = (self._superseded.c[column.name] for column in _NEVER_ENDED)
+        ended = select(*(self._superseded.c[name] for name in names), *endings)
+        both = union_all(live, ended).subquery("both")
+        rows = select(both).where(both.c.entity_id == question.entity_id, where(both.c))
+        return rows.order_by(*order).offset(literal_column("0")).subquery("merged")
 
 
-def _was_believed(question: Question, row: _Columns) -> ColumnElement[bool]:
-    if question.belief is Belief.AT_BASIS:
-        made = func.coalesce(row.refolded_offset, row.offset) < question.basis
-        return and_(made, or_(row.ended_offset.is_(None), row.ended_offset >= question.basis))
-    made = func.coalesce(row.refolded_at, row.recorded_at) <= question.basis
-    return and_(made, or_(row.ended_at.is_(None), row.ended_at > question.basis))
+_ONE: ColumnElement[int] = literal_column("1")
+_ONWARDS: _Order = asc("valid_from"), asc("offset")
+_BACKWARDS: _Order = desc("valid_from"), desc("offset")
+_NEVER_ENDED = (
+    cast(null(), BigInteger).label("ended_offset"),
+    cast(null(), Instant).label("ended_at"),
+    cast(null(), Boolean).label("withdrawn"),
+)
+
+
+def _was_believed(past: Past, row: _Columns) -> ColumnElement[bool]:
+    made_offset = func.coalesce(row.refolded_offset, row.offset)
+    made_at = func.coalesce(row.refolded_at, row.recorded_at)
+    return and_(_counts(past, made_offset, made_at), _has_not_ended(past, row))
+
+
+def _has_not_ended(past: Past, row: _Columns) -> ColumnElement[bool]:
+    return or_(row.ended_offset.is_(None), not_(_counts(past, row.ended_offset, row.ended_at)))
+
+
+def _counts(past: Past, offset: ColumnElement[Any], recorded_at: ColumnElement[Any]) -> ColumnElement[bool]:
+    return and_(offset < past.next_offset, recorded_at <= past.known_at)

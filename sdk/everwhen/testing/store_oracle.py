@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from everwhen.instants import Micros
-from everwhen.projection.rows import Changes, Head, Superseded, Version, Withdrawal
 from everwhen.ports.store import AsOf
 from everwhen.positions import Basis, Mark
+from everwhen.projection.rows import Changes, Head, Superseded, Version, Withdrawal
 
 TOPIC = "things"
 
@@ -108,8 +108,8 @@ def _after(entry: Entry) -> AsOf:
 
 
 def _counts(entry: Entry, as_of: AsOf) -> bool:
-    if as_of.basis is not None:
-        return entry.offset < as_of.basis.next_offset(entry.partition)
+    if as_of.basis is not None and entry.offset >= as_of.basis.next_offset(entry.partition):
+        return False
     return as_of.known_at is None or entry.recorded_at <= as_of.known_at
 
 

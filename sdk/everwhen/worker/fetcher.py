@@ -47,6 +47,7 @@ class Fetcher(threading.Thread):
         self._settings = settings
         self._stopping = threading.Event()
         self._paused: frozenset[int] = frozenset()
+        self._hints: dict[int, int] = {}
         self.consumer: LogConsumer = log.consumer(
             topic.name, self, group=settings.group or default_group(generation), partitions=settings.partitions
         )
@@ -66,11 +67,19 @@ class Fetcher(threading.Thread):
         """Ask the thread to give its partitions up and end."""
         self._stopping.set()
 
+    def hint(self, partition: int, next_offset: int) -> None:
+        """Let the log's dashboards know how far we are, with the next poll. Any thread may call it."""
+        self._hints[partition] = next_offset
+
     def _poll_once(self) -> None:
         wanted = self._inbox.paused()
         self.consumer.pause(wanted - self._paused)
         self.consumer.resume(self._paused - wanted)
         self._paused = wanted
+        if self._hints:
+            # From this thread: the client makes a commit of another one wait for the poll that is under way.
+            hints, self._hints = self._hints, {}
+            self.consumer.hint(hints)
         self._inbox.put(self.consumer.poll(self._settings.batch_records, _POLL_SECONDS))
 
     def assigned(self, partitions: Sequence[int]) -> Mapping[int, int]:

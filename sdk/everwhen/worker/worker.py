@@ -152,7 +152,7 @@ class Worker:
             self._give_up(owned, error, final=True)
         else:
             self._advance(len(work.records), tally)
-            fetcher.consumer.hint({owned.partition: owned.mark.next_offset})
+            fetcher.hint(owned.partition, owned.mark.next_offset)
         finally:
             self._inbox.done()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from everwhen.testing.parts.errors import PartsError
 from everwhen.testing.parts.jars import KAFKA_VERSION
@@ -49,7 +49,8 @@ class Container:
         self.port = free_ports(1)[0]
         self._image = image
         self._container = DockerContainer(image)
-        self._container.ports[f"{port}/tcp"] = (HOST, self.port)  # type: ignore[assignment]  # as docker-py wants it
+        ports: dict[str, Any] = self._container.ports  # testcontainers types less than docker-py takes
+        ports[f"{port}/tcp"] = (HOST, self.port)
         if command:
             self._container.with_command(command)
 

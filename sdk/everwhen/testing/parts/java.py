@@ -28,7 +28,7 @@ def find_java() -> Java:
     seen = []
     for path in _candidates():
         version = _version(path)
-        if version is not None and int(version.split(".")[0]) >= OLDEST:
+        if version is not None and _major(version) >= OLDEST:
             return Java(path, version)
         seen.append(f"{path} is {version or 'no Java'}")
     found = "; ".join(seen) or "none found"
@@ -48,6 +48,11 @@ def _candidates() -> list[Path]:
     except ImportError:
         return candidates
     return [*candidates, Path(JAVA)]
+
+
+def _major(version: str) -> int:
+    """The first number; early-access builds report themselves as ``26-ea``, Java 8 as ``1.8.0``."""
+    return int(re.split(r"\D", version, maxsplit=1)[0])
 
 
 def _version(path: Path) -> str | None:

@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -66,6 +67,7 @@ class SharedParts:
         self._started: dict[str, Future[Shareable]] = {}
         self._seconds: dict[str, float] = {}
         self._lock = threading.Lock()
+        self._closed = threading.Event()
         self._pool = ThreadPoolExecutor(len(starters))
         key = secrets.token_hex(16)
         self._listener = Listener((HOST, 0), authkey=key.encode())
@@ -80,6 +82,7 @@ class SharedParts:
 
     def close(self) -> None:
         """Stop answering and stop all parts; one that is just starting is waited for."""
+        self._closed.set()
         self._listener.close()
         self._pool.shutdown()
         for future in self._started.values():
@@ -87,11 +90,11 @@ class SharedParts:
                 future.result().stop()
 
     def _accept(self) -> None:
-        while True:
+        while not self._closed.is_set():
             try:
                 connection = self._listener.accept()
-            except OSError:  # closed
-                return
+            except (OSError, EOFError, AuthenticationError):  # we are closed, or somebody came without the key
+                continue
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: Connection[Any, Any]) -> None:

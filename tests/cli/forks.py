@@ -1,0 +1,36 @@
+"""Commands in processes forked off one that has imported the program, since that takes most of a command's time."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+from everwhen.cli import main
+
+_SECONDS = 60.0
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.cli.forks", "everwhen.sql", "everwhen.local", "everwhen.event.codec"])
+
+
+def run(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> int:
+    """Run the program with its output in two files and return its exit code."""
+    process = _context.Process(target=_child, args=(arguments, cwd, environment, out, err))
+    process.start()
+    process.join(_SECONDS)
+    if process.exitcode is None:
+        process.kill()
+        raise TimeoutError(f"everwhen {' '.join(arguments)} has not ended")
+    return process.exitcode
+
+
+def _child(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> None:
+    os.chdir(cwd)
+    os.environ.clear()
+    os.environ.update(environment)
+    for number, path in ((1, out), (2, err)):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
+    sys.stdout, sys.stderr = (open(number, "w", encoding="utf-8", closefd=False) for number in (1, 2))  # noqa: SIM115
+    sys.argv = ["everwhen", *arguments]
+    main()

@@ -1,0 +1,58 @@
+"""``everwhen schema write`` and ``check``: contracts are written, kept and compared."""
+
+from __future__ import annotations
+
+import shutil
+
+from everwhen.cli.exits import Exit
+from tests.cli.workspace import Workspace
+
+WRITE, CHECK = ("schema", "write", "bank:accounts"), ("schema", "check", "bank:accounts")
+
+
+def test_write_then_check(workspace: Workspace) -> None:
+    """The files of a new project are written once, by the paths that are printed."""
+    shutil.rmtree(workspace.path / "schemas")
+    missing = workspace.run(*CHECK)
+    assert missing.code == Exit.PROBLEMS
+    assert "everwhen schema write" in missing.err
+    written = workspace.run(*WRITE).out.splitlines()
+    assert written == [
+        f"schemas/bank.accounts/bank.account.{name}/1.avsc" for name in ("opened", "deposited", "closed")
+    ]
+    assert all((workspace.path / path).is_file() for path in written)
+    assert workspace.run(*WRITE).out == "topic bank.accounts: the contracts of its 3 events are up to date\n"
+    assert workspace.run(*CHECK).out == "topic bank.accounts: its 3 events agree with their contracts\n"
+
+
+def test_a_compatible_change(workspace: Workspace) -> None:
+    """A new field with a default is named by ``check`` and gets the next version."""
+    _edit(workspace, "    owner: str\n\n\nclass Dep", '    owner: str\n    branch: str = "main"\n\n\nclass Dep')
+    checked = workspace.run(*CHECK)
+    assert checked.code == Exit.PROBLEMS
+    assert "branch" in checked.error
+    assert "1.avsc" in checked.error
+    assert workspace.run(*WRITE).out == "schemas/bank.accounts/bank.account.opened/2.avsc\n"
+    assert workspace.run(*CHECK).code == Exit.DONE
+
+
+def test_changes_that_break_old_events(workspace: Workspace) -> None:
+    """Every problem is on a line with class, file, field and remedy, and nothing is written."""
+    _edit(workspace, "    owner: str\n\n\nclass Dep", "    owner: str\n    branch: str\n\n\nclass Dep")
+    _edit(workspace, "max_digits=12, decimal_places=2", "max_digits=12, decimal_places=3")
+    for command in (WRITE, CHECK):
+        done = workspace.run(*command)
+        lines = done.err.splitlines()
+        assert (done.code, done.out) == (Exit.PROBLEMS, "")
+        assert len(lines) >= 2
+        assert all(line.startswith("everwhen: ") for line in lines)
+        for name, field in (("Opened", "branch"), ("Deposited", "amount")):
+            assert any(name in line and field in line and "1.avsc" in line for line in lines)
+    assert not list(workspace.path.glob("schemas/**/2.avsc"))
+
+
+def _edit(workspace: Workspace, old: str, new: str) -> None:
+    module = workspace.path / "bank.py"
+    text = module.read_text()
+    assert old in text
+    module.write_text(text.replace(old, new))
