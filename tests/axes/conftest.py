@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from everwhen.testing.parts.sharing import PostgresAddress
+from everwhen.testing.parts.postgres import PostgresAddress
 
 
 @pytest.fixture(scope="module")

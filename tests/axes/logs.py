@@ -44,8 +44,8 @@ class Log:
 
 
 @st.composite
-def logs(draw: st.DrawFn, topic: Topic, partition: int, first_offset: int, clock: int, most: int = 12) -> Log:
-    """Draw a log that goes on at an offset and a broker's time.
+def logs(draw: st.DrawFn, topic: Topic, partition: int, first_offset: int, watermark: int, most: int = 12) -> Log:
+    """Draw a log that goes on at an offset and a recorded time (-1: nothing was recorded yet).
 
     Late, tied, future-dated, deleting, converging, ignored, duplicated and corrected events of up to three entities;
     offsets with holes; a broker clock that stands still or goes back.
@@ -53,7 +53,7 @@ def logs(draw: st.DrawFn, topic: Topic, partition: int, first_offset: int, clock
     made = Log(partition)
     serial = next(_serial)
     writer = Writer(topic, partition)
-    offset, recorded, broker = first_offset, clock, clock
+    offset, recorded, broker = first_offset, watermark, max(watermark, START)
     used: dict[str, list[str]] = {}
     for index in range(draw(st.integers(1, most))):
         offset += draw(st.integers(0, 1))

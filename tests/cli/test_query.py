@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from everwhen.cli.exits import Exit
+from everwhen.positions import Basis
 from tests.cli.workspace import STORE, Workspace
 
 FROM_STORE = ("--store", STORE)
@@ -91,6 +92,22 @@ def test_basis_and_known_at(told: Workspace) -> None:
     assert told.run(*question).document["state"]["balance"] == "13.50"
     ahead = told.run(*question, "--known-at", "2999-01-01T00:00:00Z")
     assert (ahead.code, ahead.document["status"]) == (Exit.NOT_YET_PROJECTED, "not_yet_projected")
+
+
+def test_a_belief_that_is_not_stored(workspace: Workspace) -> None:
+    """Where only the code of the projection can answer, a reader without it is told to name it."""
+    workspace.publish("late")
+    assert workspace.project().code == 0
+    question = ("acc-1", *FROM_STORE, "--json")
+    now = workspace.run("get", "account", *question).document
+    basis = Basis.parse(now["basis"])
+    partition = now["position"]["partition"]
+    earlier = Basis.of(basis.topic, {**basis, partition: basis[partition]._replace(next_offset=25)})
+    by_name = workspace.run("get", "account", *question, "--basis", str(earlier))
+    assert (by_name.code, by_name.out) == (Exit.NOT_STORED, "")
+    assert "give MODULE:PROJECTION instead of account" in by_name.error
+    by_code = workspace.run("get", "bank:account", *question, "--basis", str(earlier)).document
+    assert (by_code["state"]["balance"], by_code["folded"]) == ("24.00", True)
 
 
 def test_history(told: Workspace) -> None:

@@ -63,7 +63,7 @@ def test_on_servers(workspace: Workspace, real_kafka: KafkaAddress, postgres_url
     assert answer.document["state"] == {"owner": "Ærø", "balance": "13.50"}
     table = workspace.run("snapshot", "account", "--store", postgres_url)
     assert [line.split("\t")[0] for line in table.out.splitlines()] == ["acc\\t3\\x1b[31m", "acc-1"]
-    refused = workspace.run("topic", "check", "bank:accounts", "--log", log, "--kafka", "acks=1")
+    refused = workspace.run("topic", "check", "bank:accounts", "--log", log, EVERWHEN_KAFKA="client.id=x acks=1")
     assert refused.code == Exit.USAGE
     assert "acks" in refused.error
 

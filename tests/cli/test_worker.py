@@ -32,7 +32,7 @@ def test_until_end(workspace: Workspace) -> None:
     workspace.publish("story")
     done = workspace.project()
     assert (done.code, done.out) == (Exit.DONE, "")
-    assert done.err.splitlines()[-1].endswith("worker.done 6 of 6 records: 6 applied, 1 late, 1 refolded")
+    assert done.err.splitlines()[-1].endswith("worker.done 6 of 6 records: applied 6, late 1, refolded 1")
     again = workspace.project()
     assert again.err.splitlines()[-1].endswith("worker.done 0 of 0 records")
 
@@ -58,7 +58,7 @@ def test_progress_bar(workspace: Workspace) -> None:
     done = workspace.run_on_terminal("worker", "bank:account", *ARGUMENTS, "--until-end")
     assert done.code == Exit.DONE
     assert "projecting  [####################################]  6/6" in done.out
-    assert done.out.endswith("6 of 6 records: 6 applied, 1 late, 1 refolded\n")
+    assert done.out.endswith("6 of 6 records: applied 6, late 1, refolded 1\n")
     assert "partition.claimed" not in done.out
 
 
@@ -102,6 +102,22 @@ def test_second_interrupt_breaks_the_batch_off(workspace: Workspace) -> None:
     assert stopped.code == Exit.NEVER_EXISTED or stopped.document["position"]["offset"] < 2
 
 
+def test_fenced(workspace: Workspace) -> None:
+    """A worker whose partition was claimed by another says so and ends; the other one's work stands."""
+    workspace.publish("hold")
+    assert workspace.project().code == Exit.DONE
+    partition = workspace.run("get", "account", "acc-1", "--store", STORE, "--json").document["position"]["partition"]
+    arguments = ("worker", "bank:account", *ARGUMENTS, "--partition", str(partition))
+    first = workspace.start(*arguments)
+    assert first.stderr is not None
+    assert "partition.claimed" in first.stderr.readline()
+    assert workspace.run(*arguments, "--until-end").code == Exit.DONE
+    workspace.publish("story")
+    _, errors = first.communicate(timeout=60)
+    assert (first.returncode, errors.splitlines()[-1].startswith("everwhen: ")) == (Exit.FENCED, True)
+    assert workspace.run(*arguments, "--until-end").code == Exit.DONE
+
+
 def test_progress_lines(caplog: pytest.LogCaptureFixture) -> None:
     """A worker without a terminal says now and then how far it is, and not after every batch."""
     caplog.set_level(logging.INFO, "everwhen.worker")
@@ -109,7 +125,7 @@ def test_progress_lines(caplog: pytest.LogCaptureFixture) -> None:
         show(Progress(5, None, Tally(applied=4, duplicates=1)))
     with progress.lines(every=3600) as show:
         show(Progress(9, 9, Tally()))
-    assert caplog.messages == ["worker.progress 5 records: 4 applied, 1 duplicates"]
+    assert caplog.messages == ["worker.progress 5 records: applied 4, duplicates 1"]
 
 
 def _start_and_hold(workspace: Workspace) -> tuple[subprocess.Popen[str], int]:

@@ -310,3 +310,14 @@ def _float32(number: float) -> float:
 
 def _text(value: str | bytes) -> bytes:
     return value.encode() if isinstance(value, str) else value
+
+
+def without_logical_types(schema: Any) -> Any:
+    """Return a schema without its logical types: Apache Avro then gives the data as it stands on the wire."""
+    if isinstance(schema, list):
+        return [without_logical_types(part) for part in schema]
+    if isinstance(schema, dict):
+        dropped = ("logicalType", "precision", "scale", "default")
+        kept = {key: without_logical_types(value) for key, value in schema.items() if key not in dropped}
+        return kept | ({"default": schema["default"]} if "default" in schema else {})
+    return schema

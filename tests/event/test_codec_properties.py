@@ -21,7 +21,7 @@ from everwhen.event.codec import Codec
 from everwhen.event.contracts import Contract, Contracts, Version
 from everwhen.event.model import event_schema, event_shape
 from everwhen.event.values import writing
-from tests.event.generated import FIELDS, build, later, same
+from tests.event.generated import FIELDS, build, later, same, without_logical_types
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 
@@ -39,17 +39,6 @@ def plain(data: Any) -> Any:
     if isinstance(data, dict):
         return {key: plain(value) for key, value in data.items()}
     return [plain(value) for value in data] if isinstance(data, list) else data
-
-
-def without_logical_types(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [without_logical_types(part) for part in schema]
-    if isinstance(schema, dict):
-        keep = {
-            key: without_logical_types(value) for key, value in schema.items() if key not in ("default", "logicalType")
-        }
-        return keep | ({"default": schema["default"]} if "default" in schema else {})
-    return schema
 
 
 @relaxed

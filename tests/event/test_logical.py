@@ -5,8 +5,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from fastavro._logical_readers import read_decimal
-from fastavro._logical_writers import prepare_bytes_decimal
+from fastavro._logical_readers import read_decimal  # type: ignore[attr-defined] # it has no stub
+from fastavro._logical_writers import prepare_bytes_decimal  # type: ignore[attr-defined] # as above
 from hypothesis import given
 from hypothesis import strategies as st
 

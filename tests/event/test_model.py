@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, Generic, TypeVar
 
 import pytest
@@ -67,7 +68,7 @@ def test_a_type_is_not_inherited() -> None:
 @pytest.mark.parametrize("name", ["", "a..b", "bank-account", "1a", "a b", "ä", ".a", "bank.string", 5])
 def test_a_type_that_is_no_avro_name_is_refused(name: Any) -> None:
     """Letters, digits and underscores with dots between the parts."""
-    with pytest.raises(DeclarationError, match=f"^Odd: type={name!r} is not a dotted Avro name"):
+    with pytest.raises(DeclarationError, match=re.escape(f"Odd: type={name!r} is not a dotted Avro name")):
 
         class Odd(Event, type=name):
             pass
@@ -115,7 +116,7 @@ def test_numbers_of_32_bits_are_what_the_wire_holds() -> None:
     assert Measured(value=0.1) == Measured()
     for wrong in ({"count": 2**31}, {"value": 1e39}):
         with pytest.raises(ValidationError):
-            Measured(**wrong)  # type: ignore[arg-type]
+            Measured(**wrong)
 
 
 def test_events_nest_as_models_do() -> None:

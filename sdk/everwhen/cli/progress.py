@@ -57,5 +57,5 @@ def lines(every: float = LINE_SECONDS) -> Iterator[Show]:
 def describe(progress: Progress) -> str:
     """Say in words what was done: the records, and what became of them where that is anything."""
     of_all = "" if progress.expected is None else f" of {progress.expected}"
-    became = [f"{count} {what}" for what, count in asdict(progress.tally).items() if count]
+    became = [f"{what} {count}" for what, count in asdict(progress.tally).items() if count]
     return f"{progress.records}{of_all} records" + (f": {', '.join(became)}" if became else "")

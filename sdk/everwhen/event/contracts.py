@@ -237,7 +237,7 @@ def _twins(directory: Path, versions: tuple[Version, ...]) -> Iterator[str]:
     first: dict[bytes, Version] = {}
     for version in versions:
         twin = first.setdefault(version.fingerprint, version)
-        if _meaning(twin.node) != _meaning(version.node):
+        if twin is not version and _meaning(twin.node) != _meaning(version.node):
             yield (
                 f"{directory / f'{twin.number}.avsc'} and {version.number}.avsc have the same fingerprint, but their "
                 "values mean different things; take the later one back"

@@ -31,7 +31,8 @@ def is_fullname(text: str) -> bool:
     return all(is_name(part) for part in text.split("."))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+# Without repr: a type that is used twice on each of 50 levels would be written out 2**50 times.
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Node:
     """A type within a schema.
 
@@ -43,6 +44,7 @@ class Node:
     :ivar symbols: an enum's symbols.
     :ivar size: a fixed type's bytes.
     :ivar height: how many levels of types there are, this one included.
+    :ivar is_empty: whether a value of this type takes no byte.
     """
 
     kind: str
@@ -53,13 +55,7 @@ class Node:
     symbols: tuple[str, ...] = ()
     size: int = 0
     height: int = 1
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether a value of this type takes no byte."""
-        if self.kind == "record":
-            return all(child.is_empty for child in self.children.values())
-        return self.kind == "null" or (self.kind == "fixed" and self.size == 0)
+    is_empty: bool = False
 
     def __str__(self) -> str:
         label = self.name or self.kind
@@ -95,7 +91,7 @@ class _Resolver:
 
     def _any(self, schema: object, namespace: str, depth: int) -> Node:
         if isinstance(schema, str):
-            return Node(schema) if schema in PRIMITIVES else self._reference(schema, namespace)
+            return _primitive(schema) if schema in PRIMITIVES else self._reference(schema, namespace)
         if isinstance(schema, list):
             return self._union(schema, namespace, depth)
         if not isinstance(schema, dict):
@@ -105,8 +101,8 @@ class _Resolver:
             return self._named(kind, schema, namespace, depth)
         if kind in ("array", "map"):
             return self._container(kind, schema, namespace, depth)
-        if kind in PRIMITIVES:
-            return Node(kind, logical=_logical(schema))
+        if isinstance(kind, str) and kind in PRIMITIVES:
+            return _primitive(kind, _logical(schema))
         raise ContractError("it is not an Avro schema: an object has no type that Avro knows")
 
     def _reference(self, name: str, namespace: str) -> Node:
@@ -140,7 +136,8 @@ class _Resolver:
         elif kind == "enum":
             node = Node(kind, fullname, symbols=tuple(_strings(schema, "symbols", fullname)))
         else:
-            node = Node(kind, fullname, logical=_logical(schema), size=_size(schema, fullname))
+            size = _size(schema, fullname)
+            node = Node(kind, fullname, logical=_logical(schema), size=size, is_empty=size == 0)
         self._done[fullname] = node
         return node
 
@@ -156,7 +153,18 @@ class _Resolver:
             if "default" in part:
                 defaults.add(name)
         self._open.remove(fullname)
-        return Node("record", fullname, children=fields, defaults=frozenset(defaults), height=_height(fields))
+        return Node(
+            "record",
+            fullname,
+            children=fields,
+            defaults=frozenset(defaults),
+            height=_height(fields),
+            is_empty=all(node.is_empty for node in fields.values()),
+        )
+
+
+def _primitive(kind: str, logical: tuple[Any, ...] = ()) -> Node:
+    return Node(kind, logical=logical, is_empty=kind == "null")
 
 
 def _height(children: Mapping[str, Node]) -> int:

@@ -19,6 +19,7 @@ from everwhen.kafka.errors import (
     INVALID_ARGUMENT,
     SILENCE,
     TIMED_OUT,
+    WRONG_CREDENTIALS,
     error_of,
     translate,
     translate_settings,
@@ -34,6 +35,7 @@ _OFFSET_SPEC: Any = OffsetSpec
 ANSWER_SECONDS = 15.0
 """How long one question to the brokers may take."""
 _LOOK_AGAIN_SECONDS = 0.05
+_FIRST_ANSWER_SECONDS = 0.5
 _BROKERS_DEFAULT = -1
 _REFUSED_ARGUMENTS = frozenset(
     {
@@ -144,7 +146,7 @@ class Admin:
         return TopicDescription(topic, len(found.partitions), cluster_id, _UNKNOWN_ID)
 
     def _cluster_id(self, where: str) -> str:
-        return self._ask(where, _cluster_id)
+        return self._ask(where, _cluster_id) or ""
 
     def _wait_until_known(self, topic: str) -> None:
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -159,15 +161,26 @@ class Admin:
 
     def _ask(self, where: str, question: Callable[[AdminClient], _T]) -> _T:
         client = self._open()
-        client.poll(0)
-        self._trouble = None
+        self._reach(client, where)
         try:
             return question(client)
         except KafkaException as exception:
-            error = error_of(exception)
-            # A refused password or certificate is told to error_cb only; the question itself just times out.
             client.poll(0)
-            raise translate(self._cause(error), where) from exception
+            raise translate(self._cause(error_of(exception)), where) from exception
+
+    def _reach(self, client: AdminClient, where: str) -> None:
+        """Wait until a broker has answered once; later it costs nothing.
+
+        A refused password is told to ``error_cb`` only, and whatever is asked meanwhile just waits for its time-out.
+        """
+        deadline = time.monotonic() + ANSWER_SECONDS
+        client.poll(0)
+        self._trouble = None
+        while not _cluster_id(client):
+            client.poll(0)
+            error = self._cause(KafkaError(TIMED_OUT, "no broker has answered"))
+            if error.code() in WRONG_CREDENTIALS or time.monotonic() > deadline:
+                raise translate(error, where)
 
     def _cause(self, error: KafkaError) -> KafkaError:
         return self._trouble if self._trouble is not None and error.code() in SILENCE else error
@@ -223,8 +236,8 @@ def _metadata(client: AdminClient) -> Any:
     return client.list_topics(timeout=ANSWER_SECONDS)
 
 
-def _cluster_id(client: AdminClient) -> str:
-    cluster_id = client.cluster_id(timeout=ANSWER_SECONDS)
-    if not cluster_id:
-        raise KafkaException(KafkaError(TIMED_OUT, "no broker has answered"))
-    return cluster_id
+def _cluster_id(client: AdminClient) -> str | None:
+    try:
+        return client.cluster_id(timeout=_FIRST_ANSWER_SECONDS)
+    except KafkaException:
+        return None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from everwhen.errors import ArgumentError, EverwhenError, LogError, OffsetOutOfRange
+from everwhen.errors import ArgumentError, EverwhenError, LogError, LogUnavailable, OffsetOutOfRange, TopicNotFound
 from everwhen.kafka.errors import (
     END_OF_PARTITION,
     OUT_OF_RANGE,
@@ -26,9 +27,11 @@ if TYPE_CHECKING:
 
     from everwhen.kafka.admin import Admin
     from everwhen.kafka.settings import KafkaSettings
-    from everwhen.ports.log import AssignmentListener
+    from everwhen.ports.log import AssignmentListener, TopicDescription
 
 _MICROS_PER_MILLI = 1000
+_LOOK_AGAIN_SECONDS = 10.0
+"""How soon an idle consumer learns that its topic was deleted."""
 
 
 class KafkaConsumer:
@@ -42,16 +45,17 @@ class KafkaConsumer:
         self,
         settings: KafkaSettings,
         admin: Admin,
-        topic: str,
+        topic: TopicDescription,
         listener: AssignmentListener,
         *,
         group: str,
         partitions: Sequence[int] | None,
     ) -> None:
-        self._guard = Guard(f"the consumer of topic {topic!r}")
-        self._where = f"topic {topic!r} in {settings.address}"
+        self._guard = Guard(f"the consumer of topic {topic.name!r}")
+        self._where = f"topic {topic.name!r} in {settings.address}"
         self._admin = admin
-        self._topic = topic
+        self._topic = topic.name
+        self._topic_id = topic.topic_id
         self._listener = listener
         self._in_group = partitions is None
         self._cooperative = self._in_group and settings.cooperative
@@ -59,6 +63,9 @@ class KafkaConsumer:
         self._placed: set[int] = set()
         self._failures: list[Exception] = []
         self._broken: EverwhenError | None = None
+        self._fetched: list[Record] = []
+        self._ends: dict[int, int] = {}
+        self._look_again_at = 0.0
         self._hint_lock = threading.Lock()
         config = {**settings.consumer(group), "error_cb": self._on_error, "logger": logger, "on_commit": _log_hint}
         try:
@@ -66,14 +73,16 @@ class KafkaConsumer:
         except KafkaException as exception:
             raise translate_settings(error_of(exception), settings) from None
         if self._in_group:
-            self._client.subscribe([topic], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost)
+            self._client.subscribe(
+                [topic.name], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
+            )
 
     def poll(self, max_records: int, timeout: float) -> Chunk:
         """Return what is there, waiting up to ``timeout`` seconds for the first record.
 
         :raises OffsetOutOfRange: if the log does not hold the offset that comes next; once, and the partition then
             delivers nothing until it is assigned again.
-        :raises TopicNotFound: if the topic was deleted.
+        :raises TopicNotFound: if the topic was deleted, also if there is a new one of its name; again at each poll.
         :raises LogError: if the broker refuses us, or the client cannot go on.
         :raises ClosedError: after close, and in a forked child.
         """
@@ -82,7 +91,15 @@ class KafkaConsumer:
         self._raise_failure()
         if self._unplaced:
             self._place()
-        chunk = self._chunk(self._fetch(max_records, timeout))
+        if self._fetched:
+            # Not yet proven to be of our topic; the client is polled all the same, so that we stay in the group.
+            self._collect(self._fetch(1, 0))
+        else:
+            self._collect(self._fetch(max_records, timeout))
+        if not self._is_same_topic():
+            return Chunk([], {})
+        chunk = Chunk(self._fetched, self._ends)
+        self._fetched, self._ends = [], {}
         if not chunk.records and not chunk.ends:
             self._raise_failure()
         return chunk
@@ -181,6 +198,8 @@ class KafkaConsumer:
             self._failures.append(error)
         self._placed -= gone
         self._unplaced -= gone
+        self._fetched = [record for record in self._fetched if record.partition not in gone]
+        self._ends = {partition: end for partition, end in self._ends.items() if partition not in gone}
         if self._cooperative:
             self._client.incremental_unassign(self._places(placed))
         else:
@@ -201,9 +220,7 @@ class KafkaConsumer:
         self._broken = None
         return [] if first is None else [first, *more]
 
-    def _chunk(self, messages: Sequence[Message]) -> Chunk:
-        records: list[Record] = []
-        ends: dict[int, int] = {}
+    def _collect(self, messages: Sequence[Message]) -> None:
         placed = self._placed
         for message in messages:
             error = message.error()
@@ -212,20 +229,51 @@ class KafkaConsumer:
             offset: Any = message.offset()
             headers: Any = message.headers()
             if error is not None:
-                self._note(error, partition, offset, ends)
+                self._note(error, partition, offset)
             elif partition in placed:
                 kind, millis = message.timestamp()
                 recorded_at = 0 if kind == TIMESTAMP_NOT_AVAILABLE else millis * _MICROS_PER_MILLI
-                records.append(Record(partition, offset, recorded_at, message.key(), message.value(), headers or ()))
-        return Chunk(records, ends)
+                self._fetched.append(
+                    Record(partition, offset, recorded_at, message.key(), message.value(), headers or ())
+                )
 
-    def _note(self, error: KafkaError, partition: int, offset: int, ends: dict[int, int]) -> None:
+    def _is_same_topic(self) -> bool:
+        """Whether what was fetched is surely of the topic that was opened; ``False`` if no broker says so just now.
+
+        A topic that was deleted and made anew keeps its name, and librdkafka goes on in it, at the old offset, without
+        a word (2.16). Ids are never used twice, so the old id *after* a fetch proves the fetch.
+
+        :raises TopicNotFound: if the topic is another one by now, or gone.
+        """
+        now = time.monotonic()
+        if not self._fetched and now < self._look_again_at:
+            return True
+        try:
+            found: str | None = self._admin.describe(self._topic).topic_id
+        except LogUnavailable as error:
+            logger.warning("%s; what was fetched waits until the topic's identity is known", error)
+            return not self._fetched
+        except TopicNotFound:
+            found = None
+        if found != self._topic_id:
+            fate = "deleted" if found is None else f"deleted and made anew (id {self._topic_id}, now {found})"
+            self._broken = TopicNotFound(
+                f"{self._where}: the topic was {fate} while it was read; if it is made again, its offsets mean other "
+                "records: rebuild the projection from it"
+            )
+            raise self._broken
+        self._look_again_at = now + _LOOK_AGAIN_SECONDS
+        return True
+
+    def _note(self, error: KafkaError, partition: int, offset: int) -> None:
         code = error.code()
         if code == END_OF_PARTITION:
             if partition in self._placed:
-                ends[partition] = offset
+                self._ends[partition] = offset
         elif code in OUT_OF_RANGE:
             self._failures.append(self._out_of_range(error, partition, offset))
+        elif code == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._in_group:
+            logger.debug("%s: no progress will be committed for dashboards: %s", self._where, error.str())
         elif may_pass(error):
             logger.warning("%s: %s", self._where, error.str())
         else:

@@ -40,6 +40,7 @@ _NO_PERMISSION = frozenset(
 )
 _NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
+_NEVER_SENT = frozenset({KafkaError._PURGE_QUEUE, KafkaError._FATAL})
 _MAY_PASS = SILENCE | {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
@@ -92,8 +93,12 @@ def translate_delivery(error: KafkaError, topic: str) -> PublishError:
             f"topic {topic!r}: the broker refused the record as too large; "
             f"compare the topic's max.message.bytes with message.max.bytes here: {said}"
         )
+    if error.code() in _NO_PERMISSION:
+        return PublishError(f"topic {topic!r}: writing is not permitted; have an administrator grant it: {said}")
     if error.code() in _NO_TOPIC:
         return PublishError(f"topic {topic!r}: not appended, the topic is gone: {said}")
+    if error.code() in _NEVER_SENT:
+        return PublishError(f"topic {topic!r}: not sent, the client cannot go on; open a new one: {said}")
     # After a time-out or a purge nobody knows whether the broker has it; the event id makes a second try harmless.
     return PublishError(
         f"topic {topic!r}: not acknowledged, and it may be in the log all the same; publish it again with the same "

@@ -57,13 +57,14 @@ class KafkaLog:
         :raises LogUnavailable: if the brokers do not answer.
         :raises SettingsError: if librdkafka refuses a setting.
         """
-        there = self.describe(topic).partitions
+        found = self.describe(topic)
         for partition in partitions or ():
-            if not 0 <= partition < there:
+            if not 0 <= partition < found.partitions:
                 raise TopicNotFound(
-                    f"topic {topic!r} in {self.address} has no partition {partition}; it has {there}, counted from 0"
+                    f"topic {topic!r} in {self.address} has no partition {partition}; it has {found.partitions}, "
+                    "counted from 0"
                 )
-        return KafkaConsumer(self._settings, self._admin, topic, listener, group=group, partitions=partitions)
+        return KafkaConsumer(self._settings, self._admin, found, listener, group=group, partitions=partitions)
 
     def describe(self, topic: str) -> TopicDescription:
         """Identify the topic.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from everwhen.ports.log import Acknowledged, Header
 
 _WAIT_FOR_ROOM = 0.1
+_LONGEST_WAIT = 1.0
 
 
 class KafkaWriter:
@@ -39,6 +41,7 @@ class KafkaWriter:
         self._admin = admin
         self._topic = topic
         self._size_limit = settings.size_limit
+        self._fatal: KafkaError | None = None
         try:
             self._producer: Producer | None = Producer(
                 {**settings.producer(), "error_cb": _log_error, "logger": logger}
@@ -71,12 +74,12 @@ class KafkaWriter:
                 producer.produce(self._topic, value, key, headers=given, on_delivery=report)
                 return
             except BufferError:
-                producer.poll(_WAIT_FOR_ROOM)
+                self._serve(producer, _WAIT_FOR_ROOM)
             except KafkaException as exception:
                 error = error_of(exception)
                 if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     raise self._too_large(size) from exception
-                raise translate_delivery(error, self._topic) from exception
+                raise translate_delivery(self._fatal or error, self._topic) from exception
 
     def poll(self, timeout: float) -> None:
         """Wait up to ``timeout`` seconds for acknowledgements and hand them out; return at once if none is due.
@@ -85,21 +88,40 @@ class KafkaWriter:
         """
         producer = self._open()
         self._admin.drain()
-        producer.poll(timeout if len(producer) else 0)
+        self._serve(producer, timeout if len(producer) else 0)
 
     def flush(self, timeout: float | None = None) -> int:
         """Wait until all records are acknowledged or refused; return how many still are not after ``timeout``.
 
         :raises ClosedError: after close, and in a forked child.
         """
-        return self._open().flush(-1 if timeout is None else timeout)
+        return self._flush(self._open(), timeout)
 
     def close(self) -> None:
         """Flush and free everything. Idempotent; does nothing in a forked child."""
         producer = self._producer
         if self._guard.close() and producer is not None:
-            producer.flush()
+            self._flush(producer, None)
             self._producer = None
+
+    def _flush(self, producer: Producer, timeout: float | None) -> int:
+        # Not Producer.flush: after a fatal error it calls us back with that error's exception still pending, which
+        # breaks the callback and loses a record's answer. Producer.poll stops there, and the next one goes on.
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while waiting := len(producer):
+            left = _LONGEST_WAIT if deadline is None else deadline - time.monotonic()
+            self._serve(producer, max(0, min(left, _LONGEST_WAIT)))
+            if left <= 0:
+                return waiting
+        return 0
+
+    def _serve(self, producer: Producer, timeout: float) -> None:
+        try:
+            producer.poll(timeout)
+        except KafkaException as exception:
+            # It is raised once, to whoever polls, and before each record that waits is refused by a call of its own.
+            self._fatal = error_of(exception)
+            logger.error("topic %r: the client cannot go on: %s", self._topic, self._fatal.str())
 
     def _open(self) -> Producer:
         self._guard.check()
@@ -110,7 +132,7 @@ class KafkaWriter:
     def _report(self, acknowledged: Acknowledged, error: KafkaError | None, message: Message) -> None:
         try:
             if error is not None:
-                acknowledged(None, translate_delivery(error, self._topic))
+                acknowledged(None, translate_delivery(self._fatal or error, self._topic))
             else:
                 partition: Any = message.partition()
                 offset: Any = message.offset()

@@ -86,18 +86,19 @@ class Seeks:
         return select(merged).where(_was_believed(past, merged.c)).limit(_ONE)
 
     def next_begin(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
-        """Select where the next version after the instant begins."""
+        """Select where the next version after the instant begins.
+
+        That depends on which events count and not on what was believed of them, so it is known for every past.
+        """
         past, versions = question.past, self._versions.c
         if past is None:
-            later = (
-                self._live(question).where(versions.valid_from > valid_at).order_by(*_ONWARDS).limit(_ONE).subquery()
-            )
-            return select(later.c.valid_from)
+            rows = self._live(question).where(versions.valid_from > valid_at).order_by(*_ONWARDS)
+            return select(rows.limit(_ONE).subquery("later").c.valid_from.label("valid_to"))
         merged = self._merged(question, lambda c: c.valid_from > valid_at, _ONWARDS)
         # What begins out of reach ends the search without an answer. As a bound of the index it would make PostgreSQL
         # expect next to nothing in between, and sort that.
         beyond = merged.c.valid_from > past.reach
-        first = select(merged).where(or_(beyond, _was_believed(past, merged.c))).limit(_ONE).subquery("first")
+        first = select(merged).where(or_(beyond, _was_an_event(past, merged.c))).limit(_ONE).subquery("first")
         return select(case((first.c.valid_from <= past.reach, first.c.valid_from)).label("valid_to"))
 
     def history(self, question: Question) -> Select[Any]:
@@ -113,10 +114,8 @@ class Seeks:
         past = question.past
         if past is None:
             return self._live(question).order_by(*_ONWARDS)
-        merged = self._merged(question, lambda c: or_(c.ended_offset.is_(None), c.withdrawn), _ONWARDS)
-        return select(merged).where(
-            _counts(past, merged.c.offset, merged.c.recorded_at), _has_not_ended(past, merged.c)
-        )
+        merged = self._merged(question, lambda _: true(), _ONWARDS)
+        return select(merged).where(_was_an_event(past, merged.c))
 
     def _live(self, question: Question) -> Select[Any]:
         columns = self._versions.c
@@ -152,6 +151,12 @@ def _was_believed(past: Past, row: _Columns) -> ColumnElement[bool]:
     made_offset = func.coalesce(row.refolded_offset, row.offset)
     made_at = func.coalesce(row.refolded_at, row.recorded_at)
     return and_(_counts(past, made_offset, made_at), _has_not_ended(past, row))
+
+
+def _was_an_event(past: Past, row: _Columns) -> ColumnElement[bool]:
+    """Exactly one row of an event says so: the one in ``versions`` or, once it was withdrawn, that of its ending."""
+    stands = or_(row.ended_offset.is_(None), row.withdrawn)
+    return and_(stands, _counts(past, row.offset, row.recorded_at), _has_not_ended(past, row))
 
 
 def _has_not_ended(past: Past, row: _Columns) -> ColumnElement[bool]:

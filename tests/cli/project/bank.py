@@ -6,7 +6,7 @@ It runs in other processes only, in a copy of this directory that is their worki
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
@@ -120,6 +120,15 @@ def hold(log: str) -> None:
             publisher.publish("acc-1", Deposited(amount=amount), occurred_at=day(number))
 
 
+def correct_much(log: str) -> None:
+    """One account whose deposits all arrive late: more beliefs than a batch keeps as rows."""
+    with Publisher(accounts, log) as publisher:
+        publisher.publish("acc-1", Opened(owner="ada"), occurred_at=datetime(2025, 1, 1, tzinfo=UTC))
+        for number in range(50):
+            moment = day(1) - timedelta(days=number)
+            publisher.publish("acc-1", Deposited(amount=Decimal("1.00")), occurred_at=moment)
+
+
 def open_many(log: str) -> None:
     """More accounts than a table looks at to choose its widths, and more than a pipe holds."""
     with Publisher(accounts, log) as publisher:
@@ -128,4 +137,4 @@ def open_many(log: str) -> None:
 
 
 if __name__ == "__main__":
-    {"story": tell_story, "hold": hold, "many": open_many}[sys.argv[1]](sys.argv[2])
+    {"story": tell_story, "hold": hold, "late": correct_much, "many": open_many}[sys.argv[1]](sys.argv[2])

@@ -1,0 +1,212 @@
+"""Which databases are taken, with what settings, and what is said when one fails."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, make_url
+
+from everwhen.errors import MissingExtra, SettingsError, StoreError, StoreMismatch, StoreUnavailable
+from everwhen.ports.store import AsOf
+from everwhen.positions import Mark
+from everwhen.projection.rows import Changes
+from everwhen.sql import SqlStore, Timeouts, engine
+from everwhen.testing.store_samples import blueprint, head, prepared, version
+
+SECRET = "sesame"  # the point of these tests
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mysql://u:{SECRET}@h/d",
+        f"postgresql+psycopg2://u:{SECRET}@h/d",
+        f"postgresql+asyncpg://u:{SECRET}@h/d",
+        f"sqlite+pysqlcipher://:{SECRET}@/file.db",
+        f"nonsense {SECRET}",
+        f"://u:{SECRET}@h",
+    ],
+)
+def test_other_databases_are_refused(url: str) -> None:
+    """With what to write instead, and without the password."""
+    with pytest.raises(SettingsError, match=r"postgresql\+psycopg://.*sqlite:///") as caught:
+        SqlStore(url)
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
+def test_memory_is_refused(url: str) -> None:
+    """There would be a database for each connection."""
+    with pytest.raises(SettingsError, match="lives in memory.*give a file"):
+        SqlStore(url)
+    with pytest.raises(SettingsError, match="lives in memory"):
+        SqlStore(create_engine(url))
+
+
+def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the command that installs it."""
+    monkeypatch.setattr(engine, "find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"pip install 'everwhen\[postgres\]'"):
+        SqlStore("postgresql+psycopg://localhost/d")
+
+
+def test_postgresql_without_a_driver_means_psycopg() -> None:
+    """It is the only one that we use."""
+    for url in ("postgresql://u:x@h/d", "postgres://u:x@h/d", make_url("postgresql+psycopg://u:x@h/d")):
+        assert SqlStore(url).address == "postgresql+psycopg://u:***@h/d"
+
+
+def test_a_database_that_does_not_answer() -> None:
+    """It may pass, so a worker tries again; no password is told."""
+    store = SqlStore(f"postgresql://user:{SECRET}@127.0.0.1:1/d")
+    with pytest.raises(StoreUnavailable, match=r"postgresql\+psycopg://user:\*\*\*@127.0.0.1:1/d.*try again") as caught:
+        store.prepare(blueprint())
+    assert SECRET not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_file_that_cannot_be_opened(tmp_path: Path) -> None:
+    """The directory may be mounted later."""
+    with pytest.raises(StoreUnavailable, match="SQLITE_CANTOPEN"):
+        SqlStore(f"sqlite:///{tmp_path}/missing/store.db").prepare(blueprint())
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    """Trying again does not help."""
+    path = tmp_path / "store.db"
+    path.write_bytes(b"no database " * 500)
+    with pytest.raises(StoreError, match="SQLITE_NOTADB") as caught:
+        SqlStore(f"sqlite:///{path}").prepare(blueprint())
+    assert not isinstance(caught.value, StoreUnavailable)
+
+
+def test_a_file_that_another_writes_to(tmp_path: Path) -> None:
+    """A writer that does not end within the lock timeout."""
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db", timeouts=Timeouts(lock=0.1))
+    (part,) = prepared(store)
+    other = sqlite3.connect(tmp_path / "store.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match=r"projecting things\[0\]@0: SQLITE_BUSY"):
+        part.write(Changes())
+    other.execute("COMMIT")
+    part.write(Changes())
+    other.close()
+    store.close()
+
+
+def test_tables_of_another_schema_version(tmp_path: Path) -> None:
+    """Neither written nor read."""
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    store.prepare(blueprint())
+    with sqlite3.connect(tmp_path / "store.db") as connection:
+        connection.execute("UPDATE everwhen_meta SET schema_version = 99")
+    for use in (lambda: store.prepare(blueprint()), lambda: store.reader("thing")):
+        with pytest.raises(StoreMismatch, match=r"version 99.*works with version 1"):
+            use()
+
+
+def test_settings_of_a_file(tmp_path: Path) -> None:
+    """Readers go on while a batch is written; the tail of the log may be lost, rows and checkpoint together."""
+    store = SqlStore(f"sqlite:///{tmp_path}/store.db")
+    store.prepare(blueprint())
+    with engine.Database(f"sqlite:///{tmp_path}/store.db", Timeouts(lock=7)).connection("asking") as connection:
+        found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
+        assert found == {"journal_mode": "wal", "synchronous": 1}
+        assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == 7000
+
+
+def test_processes_prepare_at_once(tmp_path: Path) -> None:
+    """Locks of a file work otherwise between processes than between threads."""
+    script = (
+        "import sys; from everwhen.sql import SqlStore; from everwhen.testing.store_samples import blueprint\n"
+        "print(SqlStore(sys.argv[1]).prepare(blueprint()))"
+    )
+    command = [sys.executable, "-c", script, f"sqlite:///{tmp_path}/store.db"]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
+    outputs = [process.communicate() for process in running]
+    assert [process.returncode for process in running] == [0, 0, 0], outputs
+    assert len({output for output, _ in outputs}) == 1
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_engine_of_the_user(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """It works the same, its connections come back in the mode they had, and closing the store leaves it open."""
+    url = request.getfixturevalue("postgres_url") if kind == "postgresql" else f"sqlite:///{tmp_path}/store.db"
+    mine = create_engine(url, pool_size=1, max_overflow=0)
+    store = SqlStore(mine)
+    (part,) = prepared(store)
+    part.write(Changes(inserted=[version()], heads=[head(version())]))
+    reader = store.reader("thing")
+    assert reader.find("e", AsOf(50)).row is not None
+    with reader.snapshot(AsOf(50)) as (_, stream):
+        assert len(list(stream)) == 1
+    store.close()
+    with mine.connect() as connection:
+        connection.exec_driver_sql("CREATE TABLE mine (n INTEGER)")
+        connection.exec_driver_sql("INSERT INTO mine VALUES (1)")
+        if kind == "postgresql":
+            assert connection.exec_driver_sql("SHOW lock_timeout").scalar() == "0"
+            assert connection.exec_driver_sql("SHOW enable_seqscan").scalar() == "on"
+        connection.rollback()
+        assert connection.exec_driver_sql("SELECT count(*) FROM mine").scalar() == 0 if kind == "sqlite" else True
+    mine.dispose()
+
+
+def test_a_terminated_backend(postgres_url: str) -> None:
+    """The batch fails as a whole, it may pass, and the next try gets a connection that works."""
+    psycopg = pytest.importorskip("psycopg")
+    store = SqlStore(postgres_url)
+    (part,) = prepared(store)
+    rows = Changes(inserted=[version()], heads=[head(version())])
+
+    def cut() -> None:
+        with store.batch(part.claim, 0, Mark(1, 1)) as batch:
+            batch.write(rows)
+            with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                )
+            batch.heads(["e"])
+
+    with pytest.raises(StoreUnavailable, match="SQLSTATE 57P01"):
+        cut()
+    reader = store.reader("thing")
+    assert reader.find("e", AsOf(50)).head is None
+    part.write(rows)
+    store.close()
+
+
+def test_a_zombie_inside_its_transaction(postgres_url: str) -> None:
+    """It blocks the takeover for no longer than the idle timeout, and nothing of its batch remains."""
+    zombie, successor = SqlStore(postgres_url, timeouts=Timeouts(idle=0.3)), SqlStore(postgres_url)
+    (part,) = prepared(zombie)
+
+    def hang() -> None:
+        with zombie.batch(part.claim, 0, Mark(1, 1)) as batch:
+            batch.write(Changes(inserted=[version()], heads=[head(version())]))
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(prepared, successor).result(timeout=5)
+            batch.heads(["e"])
+
+    with pytest.raises(StoreUnavailable, match="SQLSTATE 25P03"):
+        hang()
+    assert successor.reader("thing").find("e", AsOf(50)).head is None
+    zombie.close()
+    successor.close()
+
+
+def test_a_lock_that_does_not_come(postgres_url: str) -> None:
+    """A claim waits for the lock timeout and no longer."""
+    store, other = SqlStore(postgres_url), SqlStore(postgres_url, timeouts=Timeouts(lock=0.1))
+    (part,) = prepared(store)
+    with store.batch(part.claim, 0, Mark(1, 1)), pytest.raises(StoreUnavailable, match="SQLSTATE 55P03"):
+        prepared(other)
+    assert part.store.reader("thing").marks()[0].next_offset == 1
+    store.close()
+    other.close()
