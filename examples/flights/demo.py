@@ -44,7 +44,7 @@ def main(log: str, store: str) -> None:
 
 def _run(log: str, store: str) -> None:
     if (log, store) == (LOG, STORE):
-        _start_afresh()
+        start_afresh()
     with closing(open_log(log)) as opened_log, closing(open_store(store)) as opened_store:
         log_address, store_address = opened_log.address, opened_store.address  # these hide passwords
         click.echo(f"log    {log_address}\nstore  {store_address}\n")
@@ -59,7 +59,8 @@ def _run(log: str, store: str) -> None:
     story.go_on(log_address, store_address)
 
 
-def _start_afresh() -> None:
+def start_afresh() -> None:
+    """Remove the files that an earlier demo left in the working directory."""
     HOME.mkdir(exist_ok=True)
     for name in ("log.db", "store.db"):
         for file in HOME.glob(f"{name}*"):  # with those that SQLite keeps beside it

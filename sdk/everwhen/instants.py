@@ -22,6 +22,7 @@ MAX_MICROS: Micros = (datetime.max.replace(tzinfo=UTC) - EPOCH) // _MICROSECOND
 
 # RFC 3339, section 5.6, with the fraction's digits kept apart so that a finer time is seen and not cut off.
 _RFC3339 = re.compile(r"(\d{4}-\d{2}-\d{2})[Tt ](\d{2}:\d{2}:\d{2})(?:\.(\d{1,9}))?([Zz]|[+-]\d{2}:\d{2})", re.ASCII)
+_NAIVE = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ][\d:.]+", re.ASCII)
 
 
 def to_micros(value: object, argument: str) -> Micros:
@@ -61,7 +62,7 @@ def parse_instant(text: str, argument: str) -> Micros:
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
-        hint = "it has no offset; add Z or +HH:MM" if _looks_naive(text) else "write it like 2026-03-01T12:00:00Z"
+        hint = "it has no offset, add Z or +HH:MM" if _NAIVE.fullmatch(text) else "write it like 2026-03-01T12:00:00Z"
         raise InstantError(f"{argument} is not an instant: {hint}")
     day, time, fraction, offset = match.groups()
     digits = (fraction or "").ljust(9, "0")
@@ -82,7 +83,3 @@ def format_instant(micros: Micros) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S").rjust(19, "0") + (
         f".{moment.microsecond:06d}Z" if moment.microsecond else "Z"
     )
-
-
-def _looks_naive(text: str) -> bool:
-    return re.fullmatch(r"\d{4}-\d{2}-\d{2}([Tt ][\d:.]+)?", text, re.ASCII) is not None

@@ -86,9 +86,12 @@ def codec(*versions: type[Event], ids: dict[SchemaRef, Schema] | None = None) ->
     return Codec(Contracts([Contract(versions[-1], tuple(found))]), None if ids is None else ConstantIds(ids))
 
 
-def departed(**fields: Any) -> type[Event]:
+def departed(**fields: Any) -> Any:
     """Return the class Departed as it is after a change."""
-    return create_model("Departed", __base__=Event, __cls_kwargs__={"type": "flights.departed"}, **fields)  # type: ignore[no-any-return]
+    return create_model("Departed", __base__=Event, __cls_kwargs__={"type": "flights.departed"}, **fields)
+
+
+FIELDS: dict[str, Any] = {"origin": (str, ...), "delay": (int, ...)}
 
 
 def datum(event: Event) -> bytes:
@@ -162,13 +165,8 @@ def test_the_header_counts_where_the_datum_looks_like_a_frame() -> None:
     counted = departed(delay=(int, ...))
     event = counted(delay=0)
     assert datum(event) == b"\x00"
-    assert codec(counted, ids={7: event_schema(counted)}).decode(
-        b"\x00", [("__value_schema_id", bytes([0, 0, 0, 0, 7]))]
-    )
-
-
-class WithKind(BaseModel):
-    x: Int32
+    known = codec(counted, ids={7: event_schema(counted)})
+    assert known.decode(b"\x00", [("__value_schema_id", bytes([0, 0, 0, 0, 7]))]) == event
 
 
 def test_an_old_version_is_fitted_to_todays_class() -> None:
@@ -176,9 +174,9 @@ def test_an_old_version_is_fitted_to_todays_class() -> None:
     old = departed(origin=(str, ...), delay=(Int32, ...), gone=(list[float], ...), color=(Color, ...))
     new = departed(color=(Color | None, ...), delay=(float, ...), at=(AwareDatetime, NOON), origin=(bytes, ...))
     value = codec(old).encode(old(origin="JFK", delay=3, gone=[1.5], color=Color.GREEN))
-    again = codec(old, new).decode(value)
+    again: Any = codec(old, new).decode(value)
     assert again == new(color=Color.GREEN, delay=3.0, at=NOON, origin=b"JFK")
-    assert type(again.delay) is float  # type: ignore[attr-defined]
+    assert type(again.delay) is float
 
 
 def test_a_model_can_become_a_member_of_a_union() -> None:
@@ -187,7 +185,7 @@ def test_a_model_can_become_a_member_of_a_union() -> None:
     old, new = (
         departed(shape=(plain, ...), shapes=(list[plain], ...)),
         departed(shape=(Shape, ...), shapes=(list[Shape], ...)),
-    )  # type: ignore[valid-type]
+    )
     value = codec(old).encode(old(shape=plain(x=5), shapes=[plain(x=6)]))
     assert codec(old, new).decode(value) == new(shape=Point(x=5), shapes=[Point(x=6)])
 
@@ -237,7 +235,7 @@ def test_bytes_that_are_no_event_are_malformed(value: bytes | None, message: str
 @pytest.mark.parametrize("header", [None, b"", b"\x00", b"\x00\x00\x00\x01", b"\x01" + bytes(15), b"\x02" + bytes(4)])
 def test_a_schema_header_that_cannot_be_read_is_malformed(header: bytes | None) -> None:
     """It is named."""
-    with pytest.raises(MalformedRecord, match="^the header __value_schema_id is neither 00 and a 4-byte id nor 01"):
+    with pytest.raises(MalformedRecord, match=r"^the header __value_schema_id is neither 00 and a 4-byte id nor 01"):
         codec(Departed).decode(b"", [("__value_schema_id", header)])
 
 
@@ -274,7 +272,7 @@ def test_a_reference_that_leads_nowhere_is_unknown(schemas: Any, message: str) -
 
 def test_a_strange_fingerprint_is_unknown() -> None:
     """It is shown as people write it, most significant byte first."""
-    with pytest.raises(UnknownSchema, match="^no contract has the schema fingerprint 0807060504030201; add the"):
+    with pytest.raises(UnknownSchema, match=r"^no contract has the schema fingerprint 0807060504030201; add the"):
         codec(Departed).decode(b"\xc3\x01\x01\x02\x03\x04\x05\x06\x07\x08")
 
 
@@ -307,7 +305,7 @@ def test_a_registry_is_asked_once_for_a_schema() -> None:
 
 class Picky(Event, type="test.picky"):
     name: str = Field(max_length=3)
-    counts: dict[str, Annotated[int, Field(gt=0)]] = {}
+    counts: dict[str, Annotated[int, Field(gt=0)]] = Field(default={})
 
     @field_validator("name")
     @classmethod
@@ -321,7 +319,7 @@ class Picky(Event, type="test.picky"):
 
 class Lax(Event, type="test.picky"):
     name: str
-    counts: dict[str, int] = {}
+    counts: dict[str, int] = Field(default={})
 
 
 @pytest.mark.parametrize(
@@ -349,7 +347,7 @@ def test_validation_says_field_and_rule_and_never_the_value(event: Event, messag
     [
         ({"id": "secret"}, "id"),
         ({"at": 2**60}, "at"),
-        ({"day": 2**31}, "day"),
+        ({"day": 2**31 - 1}, "day"),
         ({"amount": b"\x7f" * 99}, "amount"),
         ({"amount": b""}, "amount"),
     ],
@@ -370,7 +368,9 @@ def test_a_value_that_does_not_follow_its_logical_type_is_named(changes: Any, fi
         amount: Amount
 
     value = codec(Raw).encode(Raw(**changes))
-    assert codec(Fine).decode(codec(Raw).encode(Raw()))
+    assert codec(Fine).decode(codec(Raw).encode(Raw())) == Fine(
+        id=GUID, at=datetime(1970, 1, 1, tzinfo=UTC), day=date(1970, 1, 1), amount=Decimal(0)
+    )
     with pytest.raises(MalformedRecord, match=f"^the field {field} does not follow its logical type$"):
         codec(Fine).decode(value)
 
@@ -387,9 +387,12 @@ def test_a_value_that_does_not_follow_its_logical_type_is_named(changes: Any, fi
             lambda: Departed.model_construct(origin="\ud800", delay=1),
             "origin holds a lone surrogate, which is not text",
         ),
-        (lambda: Departed.model_construct(origin="JFK"), "delay does not fit its Avro type; build events through"),
         (
-            lambda: Departed.model_construct(origin=5, delay=1),
+            lambda: departed(**FIELDS).model_construct(origin="JFK"),
+            "delay does not fit its Avro type; build events through",
+        ),
+        (
+            lambda: departed(**FIELDS).model_construct(origin=5, delay=1),
             "origin does not fit its Avro type; build events through",
         ),
         (lambda: EVERYTHING.model_copy(update={"amount": Decimal("0.001")}), "amount does not fit its Avro type"),
@@ -442,7 +445,9 @@ def test_the_end_of_a_removed_field_is_noticed() -> None:
 
 def test_a_union_written_by_others_needs_its_discriminator() -> None:
     """A union of records without one is refused by validation, not by an error of ours."""
-    members = [{"type": "record", "name": name, "namespace": "flights.departed", "fields": []} for name in ("A", "B")]
+    members: list[Schema] = [
+        {"type": "record", "name": name, "namespace": "flights.departed", "fields": []} for name in ("A", "B")
+    ]
     schema = {**event_schema(Departed), "fields": [{"name": "shape", "type": members}]}
 
     class A(BaseModel):

@@ -77,7 +77,7 @@ def test_a_type_that_is_no_avro_name_is_refused(name: Any) -> None:
 @pytest.mark.parametrize("config", [ConfigDict(frozen=False), ConfigDict(extra="allow"), ConfigDict(extra="ignore")])
 def test_an_event_stays_frozen_and_closed(config: ConfigDict) -> None:
     """A configuration that would open it is refused."""
-    with pytest.raises(DeclarationError, match="^Odd: an event is frozen and forbids extra fields"):
+    with pytest.raises(DeclarationError, match=r"^Odd: an event is frozen and forbids extra fields"):
 
         class Odd(Event, type="a.b"):
             model_config = config

@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-from confluent_kafka import Producer, TopicPartition
+from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
 from everwhen.errors import TopicNotFound
@@ -59,7 +59,7 @@ class KafkaKit:
         return name
 
     def drop(self, topic: str) -> None:
-        admin = AdminClient(self.settings())
+        admin = AdminClient({**self.settings()})
         admin.delete_topics([topic])[topic].result()
         log = self.open()
         deadline = time.monotonic() + PATIENCE

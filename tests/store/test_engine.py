@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, make_url
+from sqlalchemy.pool import StaticPool
 
 from everwhen.errors import MissingExtra, SettingsError, StoreError, StoreMismatch, StoreUnavailable
 from everwhen.ports.store import AsOf
@@ -43,10 +44,10 @@ def test_other_databases_are_refused(url: str) -> None:
 @pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:x?mode=memory&uri=true"])
 def test_memory_is_refused(url: str) -> None:
     """There would be a database for each connection."""
-    with pytest.raises(SettingsError, match="lives in memory.*give a file"):
+    with pytest.raises(SettingsError, match=r"lives in memory.*give a file"):
         SqlStore(url)
     with pytest.raises(SettingsError, match="lives in memory"):
-        SqlStore(create_engine(url))
+        SqlStore(create_engine(url, poolclass=StaticPool))
 
 
 def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

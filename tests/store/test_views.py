@@ -81,7 +81,7 @@ def test_columns_have_types(postgres_url: str, connection: Any) -> None:
         "open": True,
         "since": datetime(2026, 3, 1, 10, 0, 0, 1, tzinfo=UTC),
         "day": date(2026, 3, 1),
-        "ref": UUID(STATE["ref"]),
+        "ref": UUID(str(STATE["ref"])),
         "tags": ["a"],
     }
     assert [empty[name] for name in KINDS] == [None] * len(KINDS)

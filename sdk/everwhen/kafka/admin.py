@@ -70,8 +70,18 @@ class Admin:
         if cluster_id.startswith(_MOCK):
             return self._describe_in_mock(topic, cluster_id)
         found = self._ask(where, _topic(topic))
-        topic_id = _UNKNOWN_ID if found.topic_id is None else str(found.topic_id)
-        return TopicDescription(topic, len(found.partitions), cluster_id, topic_id)
+        return TopicDescription(topic, len(found.partitions), cluster_id, _id_of(found))
+
+    def topic_id(self, topic: str, within: float) -> str:
+        """Ask for the topic's present id; for up to ``within`` seconds if a broker has answered before.
+
+        :raises TopicNotFound: if there is no such topic any more.
+        :raises LogUnavailable: if no broker answers.
+        """
+        where = self._where(topic)
+        if self._cluster_id(where).startswith(_MOCK):
+            return _UNKNOWN_ID
+        return _id_of(self._ask(where, _topic(topic, within)))
 
     def create(self, topic: str, partitions: int, replication: int | None) -> bool:
         """Create the topic with :data:`~everwhen.kafka.topics.TOPIC_SETTINGS`; ``False`` if it is there already.
@@ -203,10 +213,14 @@ class Admin:
         return f"topic {topic!r} in {self._settings.address}"
 
 
-def _topic(topic: str) -> Callable[[AdminClient], Any]:
+def _topic(topic: str, within: float = ANSWER_SECONDS) -> Callable[[AdminClient], Any]:
     # Unlike a metadata request for one topic, this does not create it where brokers create topics by themselves.
     asked = TopicCollection([topic])
-    return lambda client: client.describe_topics(asked, request_timeout=ANSWER_SECONDS)[topic].result()
+    return lambda client: client.describe_topics(asked, request_timeout=within)[topic].result()
+
+
+def _id_of(found: Any) -> str:
+    return _UNKNOWN_ID if found.topic_id is None else str(found.topic_id)
 
 
 def _settings_of(topic: str) -> Callable[[AdminClient], dict[str, str]]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _MICROS_PER_MILLI = 1000
 _LOOK_AGAIN_SECONDS = 10.0
 """How soon an idle consumer learns that its topic was deleted."""
+_IDENTITY_SECONDS = 2.0
+"""How long one poll waits for it; the next poll asks again."""
 
 
 class KafkaConsumer:
@@ -240,19 +242,27 @@ class KafkaConsumer:
     def _is_same_topic(self) -> bool:
         """Whether what was fetched is surely of the topic that was opened; ``False`` if no broker says so just now.
 
-        A topic that was deleted and made anew keeps its name, and librdkafka goes on in it, at the old offset, without
-        a word (2.16). Ids are never used twice, so the old id *after* a fetch proves the fetch.
-
         :raises TopicNotFound: if the topic is another one by now, or gone.
         """
         now = time.monotonic()
         if not self._fetched and now < self._look_again_at:
             return True
         try:
-            found: str | None = self._admin.describe(self._topic).topic_id
+            self._check_identity()
         except LogUnavailable as error:
             logger.warning("%s; what was fetched waits until the topic's identity is known", error)
             return not self._fetched
+        self._look_again_at = now + _LOOK_AGAIN_SECONDS
+        return True
+
+    def _check_identity(self) -> None:
+        """Ask whether the topic is still the one that was opened.
+
+        A topic that was deleted and made anew keeps its name, and librdkafka goes on in it, at the old offset, without
+        a word (2.16). Ids are never used twice, so the old id *after* a fetch proves the fetch.
+        """
+        try:
+            found: str | None = self._admin.topic_id(self._topic, _IDENTITY_SECONDS)
         except TopicNotFound:
             found = None
         if found != self._topic_id:
@@ -262,8 +272,6 @@ class KafkaConsumer:
                 "records: rebuild the projection from it"
             )
             raise self._broken
-        self._look_again_at = now + _LOOK_AGAIN_SECONDS
-        return True
 
     def _note(self, error: KafkaError, partition: int, offset: int) -> None:
         code = error.code()
@@ -282,8 +290,11 @@ class KafkaConsumer:
     def _out_of_range(self, error: KafkaError, partition: int, wanted: int) -> EverwhenError:
         where = f"partition {partition} of {self._where}"
         try:
+            self._check_identity()
             start = self._admin.starts(self._topic, [partition])[partition]
             end = self._admin.ends(self._topic, [partition])[partition]
+        except TopicNotFound as gone:
+            return gone
         except EverwhenError as unknown:
             return OffsetOutOfRange(f"{where} does not hold offset {wanted}: {error.str()}; what it holds: {unknown}")
         if wanted < start:
@@ -292,8 +303,8 @@ class KafkaConsumer:
                 "records that were not applied: restore them, or accept the gap and rebuild"
             )
         return OffsetOutOfRange(
-            f"{where}: offset {wanted} comes next for us, and it holds only {start} to {end}; the log was cut off or "
-            f"the topic made anew: restore it, or rebuild ({error.str()})"
+            f"{where}: offset {wanted} comes next for us, and it holds only {start} to {end}; the log was cut off: "
+            f"restore it, or rebuild ({error.str()})"
         )
 
     def _on_error(self, error: KafkaError) -> None:

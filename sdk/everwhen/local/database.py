@@ -130,10 +130,15 @@ def find_topic(connection: sqlite3.Connection, name: str, where: str) -> TopicRo
     """
     row = connection.execute("SELECT number, name, topic_id, partitions FROM topics WHERE name = ?", (name,)).fetchone()
     if row is None:
-        raise TopicNotFound(
-            f"topic {name!r} is not in {where}; create it with: everwhen topic create MODULE:TOPIC --log ..."
-        )
+        raise missing_topic(name, where)
     return TopicRow(*row)
+
+
+def missing_topic(name: str, where: str) -> TopicNotFound:
+    """Say that there is no such topic, and how to make it."""
+    return TopicNotFound(
+        f"topic {name!r} is not in {where}; create it with: everwhen topic create MODULE:TOPIC --log ..."
+    )
 
 
 def check_topic(connection: sqlite3.Connection, topic: TopicRow, where: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from everwhen.errors import ArgumentError, SettingsError
 from everwhen.local.consumer import LocalConsumer
-from everwhen.local.database import connect, find_topic, next_offset, writing
+from everwhen.local.database import connect, find_topic, missing_topic, next_offset, writing
 from everwhen.local.errors import translated
 from everwhen.local.guard import Guard
 from everwhen.local.writer import LocalWriter
@@ -96,10 +96,12 @@ class LocalLog:
         )
 
     def describe(self, topic: str) -> TopicDescription:
-        """Identify the topic.
+        """Identify the topic. A file that is not there is not made for a question.
 
-        :raises TopicNotFound: if there is no such topic.
+        :raises TopicNotFound: if there is no such topic, or no such file.
         """
+        if not self._path.exists():
+            raise missing_topic(topic, self._where)
         with self._open() as connection:
             row = find_topic(connection, topic, self._where)
             cluster_id = connection.execute("SELECT value FROM meta WHERE name = 'cluster_id'").fetchone()[0]

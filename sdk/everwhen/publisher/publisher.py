@@ -47,6 +47,7 @@ class Publisher:
         self._writer: LogWriter = log.writer(topic.name)
         self._failures: list[tuple[Receipt, EverwhenError]] = []
         self._failed = 0
+        self._closed = False
         self._lock = threading.Lock()
         # Ids must be unique, not secret: one draw from the system's entropy, then no system call per event.
         self._random = random.Random(os.urandom(32))  # noqa: S311 - see above
@@ -145,6 +146,9 @@ class Publisher:
 
         :raises PublishError: as :meth:`flush`.
         """
+        if self._closed:
+            return
+        self._closed = True
         try:
             self.flush()
         finally:

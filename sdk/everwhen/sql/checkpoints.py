@@ -30,8 +30,8 @@ class Checkpoints:
     def __init__(self, database: Database, shared: SharedTables) -> None:
         self._database = database
         self._table = shared.checkpoints
-        self._move = Statement(_moving(self._table), database.dialect)
-        self._stand = Statement(_standing(self._table), database.dialect)
+        self._move = Statement(lambda: _moving(self._table), database.dialect)
+        self._stand = Statement(lambda: _standing(self._table), database.dialect)
 
     def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
         """Take partitions over in one transaction; every earlier owner is fenced once it commits.

@@ -41,12 +41,12 @@ class Timed:
     """One question about what is believed now, and about a point in the past of the log."""
 
     def __init__(self, write: Callable[[bool], Executable], dialect: Dialect) -> None:
-        self.now = Statement(write(False), dialect)
-        self.past = Statement(write(True), dialect)
+        self.now = Statement(lambda: write(False), dialect)
+        self.past = Statement(lambda: write(True), dialect)
 
 
 class Queries:
-    """All statements. Immutable, thread-safe.
+    """All statements. Thread-safe.
 
     Parameters: ``entity_id`` and ``valid_at``. For the past also ``known_at``, and ``known_micros``, the same in
     microseconds; ``offsets`` and ``bounds``, JSON objects that give the basis' next offset and recorded time for a
@@ -59,8 +59,8 @@ class Queries:
         self._all_marks = _marks(shared, generation)
         entities = self._tables.entities
         self._head = select(entities).where(entities.c.entity_id == _ENTITY_ID).cte("head")
-        self.marks = Statement(select(self._all_marks), dialect)
-        self.about = Statement(self._about(), dialect)
+        self.marks = Statement(lambda: select(self._all_marks), dialect)
+        self.about = Statement(self._about, dialect)
         """``marks`` and the head's columns. Always one row."""
         self.find = Timed(self._find, dialect)
         """``marks``, the head's columns, the row's columns, ``valid_to``. Always one row."""
@@ -68,7 +68,7 @@ class Queries:
         """The rows' columns."""
         self.events = Timed(lambda past: self._seeks.events(self._one_entity(past)), dialect)
         """The columns of ``versions``."""
-        self.heads = Statement(select(entities).order_by(entities.c.entity_id), dialect)
+        self.heads = Statement(lambda: select(entities).order_by(entities.c.entity_id), dialect)
         """The heads' columns."""
         self.seek = Timed(self._seek, dialect)
         """The row's columns, ``valid_to``; no row if there is none."""

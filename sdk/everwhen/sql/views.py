@@ -27,8 +27,6 @@ from sqlalchemy import (
     true,
     type_coerce,
 )
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeEngine
 
 from everwhen.ports.store import Blueprint
@@ -54,14 +52,12 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
 
 def create_views(connection: Connection, blueprint: Blueprint, tables: GenerationTables) -> None:
     """Create both views of a projection over the tables of one generation."""
-    # Without doubling the per cent signs in a field's name: there are no parameters.
-    dialect: Dialect = postgresql.dialect(paramstyle="named")  # type: ignore[no-untyped-call]
-    quote = dialect.identifier_preparer.quote
+    quote = connection.dialect.identifier_preparer.quote
     for name, query in (
         (blueprint.projection, _current(blueprint, tables)),
         (blueprint.projection + HISTORY, _history(blueprint, tables)),
     ):
-        body = query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+        body = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
         connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {quote(SCHEMA)}.{quote(name)} AS {body}")
 
 

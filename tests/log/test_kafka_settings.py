@@ -1,0 +1,188 @@
+"""What may be said to librdkafka, and what is refused by name. No broker is needed."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import pytest
+
+from everwhen.errors import SettingsError
+from everwhen.kafka import KafkaLog, KafkaSettings
+
+HERE = {"bootstrap.servers": "localhost:9092"}
+
+
+@pytest.mark.parametrize(
+    ("url", "servers"),
+    [
+        ("kafka://localhost:9092", "localhost:9092"),
+        ("kafka://a:1,b:2", "a:1,b:2"),
+        ("kafka://a", "a:9092"),
+        ("kafka://[::1]:9093,[::2]", "[::1]:9093,[::2]:9092"),
+        ("kafka://a:1/", "a:1"),
+    ],
+)
+def test_brokers_of_a_url(url: str, servers: str) -> None:
+    """As librdkafka writes them, with Kafka's port where none is given."""
+    settings = KafkaSettings(url)
+    assert settings.producer()["bootstrap.servers"] == servers
+    assert settings.address == f"kafka://{servers}"
+
+
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("kafka://", "kafka://host:port"),
+        ("http://a:1", "kafka://host:port"),
+        ("kafka://a:1,,b:2", "empty host"),
+        ("kafka://a:1/topic", "topic is named by the Topic"),
+        ("kafka://alice:s3cret@a:1", "mapping"),
+        ("kafka://a:1?sasl.password=s3cret", "sasl.password is a secret"),
+        ("kafka://a:1?acks=1", "acks=1 breaks a guarantee"),
+        ("kafka://a:1?client.id=x&client.id=y", "twice"),
+    ],
+)
+def test_url_refused(url: str, says: str) -> None:
+    """With the reason, and without the secret."""
+    with pytest.raises(SettingsError, match=says) as caught:
+        KafkaSettings(url)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("acks", "1"),
+        ("acks", 0),
+        ("request.required.acks", 1),
+        ("enable.idempotence", False),
+        ("enable.idempotence", "false"),
+        ("partitioner", "consistent_random"),
+        ("enable.auto.commit", True),
+        ("auto.commit.enable", "true"),
+        ("enable.auto.offset.store", "true"),
+        ("isolation.level", "read_uncommitted"),
+        ("auto.offset.reset", "earliest"),
+        ("auto.offset.reset", "latest"),
+        ("enable.partition.eof", "false"),
+        ("allow.auto.create.topics", True),
+        ("queuing.strategy", "lifo"),
+        ("delivery.report.only.error", True),
+    ],
+)
+def test_what_breaks_a_guarantee(name: str, value: object) -> None:
+    """Is refused by its name, whichever of its names, with the reason."""
+    with pytest.raises(SettingsError, match=r"breaks a guarantee: .*; leave it out"):
+        KafkaSettings({**HERE, name: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["group.id", "transactional.id", "error_cb", "logger", "on_commit", "on_delivery", "default.topic.config"]
+)
+def test_what_is_not_the_callers(name: str) -> None:
+    """Is refused by its name."""
+    with pytest.raises(SettingsError, match=f"{name} cannot be set"):
+        KafkaSettings({**HERE, name: "x"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({}, "bootstrap.servers"),
+        ({"bootstrap.servers": " "}, "bootstrap.servers"),
+        ({**HERE, "max.in.flight": 6}, "order"),
+        ({**HERE, "max.in.flight.requests.per.connection": "many"}, "whole number"),
+        ({**HERE, "message.max.bytes": 500}, "at least"),
+        ({**HERE, "linger.ms": None}, "NoneType"),
+        ({**HERE, "linger.ms": [5]}, "list"),
+        ({**HERE, "metadata.broker.list": "b:1"}, "twice"),
+    ],
+)
+def test_what_cannot_be_meant(settings: dict[str, object], says: str) -> None:
+    """Is refused too."""
+    with pytest.raises(SettingsError, match=says):
+        KafkaSettings(settings)
+
+
+def test_defaults() -> None:
+    """The guarantees are set; the rest is fast and can be changed."""
+    settings = KafkaSettings(HERE)
+    producer, consumer = settings.producer(), settings.consumer("g")
+    assert (producer["acks"], producer["enable.idempotence"], producer["partitioner"]) == (
+        "all",
+        "true",
+        "murmur2_random",
+    )
+    assert (producer["linger.ms"], producer["compression.type"]) == ("5", "lz4")
+    assert (consumer["group.id"], consumer["auto.offset.reset"]) == ("g", "error")
+    assert (consumer["isolation.level"], consumer["enable.auto.commit"]) == ("read_committed", "false")
+    assert consumer["partition.assignment.strategy"] == "cooperative-sticky"
+    assert settings.cooperative
+    assert settings.size_limit == 999_488
+
+
+def test_what_may_be_chosen() -> None:
+    """Passes through, under librdkafka's first name for it."""
+    settings = KafkaSettings(
+        {
+            **HERE,
+            "queue.buffering.max.ms": 50,
+            "compression.codec": "zstd",
+            "acks": "all",
+            "partition.assignment.strategy": "range",
+            "session.timeout.ms": 10000,
+            "message.max.bytes": 2_000_000,
+        }
+    )
+    producer = settings.producer()
+    assert (producer["linger.ms"], producer["compression.type"], producer["acks"]) == ("50", "zstd", "all")
+    assert settings.consumer("g")["session.timeout.ms"] == "10000"
+    assert not settings.cooperative
+    assert settings.size_limit == 2_000_000 - 512
+
+
+def test_broker_side_groups() -> None:
+    """KIP-848: the assignor is the broker's, and librdkafka refuses ours."""
+    settings = KafkaSettings({**HERE, "group.protocol": "consumer"})
+    assert "partition.assignment.strategy" not in settings.consumer("g")
+    assert settings.cooperative
+
+
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({"no.such.setting": 1}, "no.such.setting"),
+        ({"linger.ms": "soon"}, "queue.buffering.max.ms"),
+        ({"security.protocol": "SASL_SSL", "sasl.mechanism": "PLAIN", "sasl.username": "u"}, "sasl.password"),
+    ],
+)
+def test_what_librdkafka_refuses(settings: dict[str, object], names: str) -> None:
+    """Is a wrong setting to us as well, named as librdkafka names it."""
+    with pytest.raises(SettingsError, match=names):
+        KafkaLog(HERE | settings).describe("t")
+
+
+def test_secrets_stay_inside() -> None:
+    """In no representation, and not in what librdkafka says of them."""
+    settings = KafkaSettings({**HERE, "sasl.password": "s3cret"})
+    assert "s3cret" not in repr(settings) + settings.address
+    assert settings.hide_secrets("bad value s3cret") == "bad value ***"
+
+
+def test_unverified_tls_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """It is the caller's risk, and it should be known."""
+    with caplog.at_level(logging.WARNING, logger="everwhen.kafka"):
+        KafkaSettings({**HERE, "security.protocol": "SSL", "enable.ssl.certificate.verification": False})
+        KafkaSettings({**HERE, "security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "none"})
+    assert [record.message.partition("=")[0] for record in caplog.records] == [
+        "enable.ssl.certificate.verification",
+        "ssl.endpoint.identification.algorithm",
+    ]
+
+
+def test_no_client_without_kafka() -> None:
+    """Who has a local log does not load confluent_kafka."""
+    program = "import sys, everwhen.local, everwhen.ports.log; sys.exit('confluent_kafka' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
