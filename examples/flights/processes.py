@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -30,7 +32,7 @@ class Report:
     events: int = 0
     """How many it has dealt with."""
     peak: float = 0
-    """The most memory that it has taken so far, in MiB."""
+    """The most memory that it has taken so far, in MB."""
     ends: tuple[Position, ...] = ()
     """From the publisher, when it is done: the last event of each partition."""
     progress: Progress | None = None
@@ -103,14 +105,23 @@ class Process:
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has taken so far, in MiB."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # in KiB, on macOS in bytes
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    """Return the most memory that this process has taken so far, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
 def _run(work: Callable[..., None], reports: Connection[Any, Any], *urls: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one ends the others
+    threading.Thread(target=_end_with_the_first, daemon=True).start()
     try:
         work(reports.send, *urls)
     except EverwhenError as error:
         reports.send(Report(error=str(error)))
+
+
+def _end_with_the_first() -> None:
+    """Not to go on for ever when the process that started this one was killed and could not end it."""
+    first = multiprocessing.parent_process()
+    assert first is not None
+    first.join()
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -4,6 +4,7 @@ import enum
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Generic, Literal, NewType, TypeVar, Union
@@ -22,6 +23,7 @@ from pydantic import (
     SecretStr,
     Tag,
     WithJsonSchema,
+    create_model,
 )
 from typing_extensions import TypeAliasType
 
@@ -55,6 +57,11 @@ class Circle(BaseModel):
 
 class Square(BaseModel):
     kind: Literal["square"] = "square"
+
+
+@dataclass
+class Stamp:
+    kind: Literal["stamp"] = "stamp"
 
 
 class Tree(BaseModel):
@@ -205,6 +212,7 @@ REFUSED: list[tuple[Any, str]] = [
         Annotated[Annotated[Circle, Tag("a")] | Annotated[Square, Tag("b")], Discriminator(lambda value: "a")],
         "could not tell its members apart",
     ),
+    (Annotated[Circle | Stamp, Field(discriminator="kind")], "could not tell its members apart"),
     (Literal[1], "not all strings that are Avro names"),
     (Literal["credit-card"], "not all strings that are Avro names"),
     (Literal[Color.RED], "not all strings that are Avro names"),
@@ -243,6 +251,19 @@ def test_a_name_that_is_not_defined_yet_is_refused() -> None:
         declare("NotYet")
 
 
+class Early(BaseModel):
+    later: "Later"
+
+
+class Later(BaseModel):
+    pass
+
+
+def test_a_model_can_name_one_that_was_defined_after_it() -> None:
+    """What counts is that the name is defined when the event is."""
+    assert event_schema(declare(Early))["fields"][0]["type"]["fields"][0]["type"]["name"] == "Later"
+
+
 @pytest.mark.parametrize(
     "options", [{"alias": "x"}, {"validation_alias": AliasChoices("x", "y")}, {"serialization_alias": "x"}]
 )
@@ -275,6 +296,19 @@ def test_a_field_name_must_be_one_in_avro() -> None:
             größe: int
 
 
+def test_fields_and_symbols_can_have_any_name() -> None:
+    """Only types cannot be named as a primitive of Avro is."""
+
+    class Happened(Event, type="a.b"):
+        string: Literal["null", "int"]
+        map: int
+        type: str
+
+    assert [field["name"] for field in event_schema(Happened)["fields"]] == ["string", "map", "type"]
+    with pytest.raises(DeclarationError, match=r"^Happened\.field: string is not an Avro name"):
+        declare(create_model("string"))
+
+
 def test_two_types_of_one_name_are_refused() -> None:
     """Nested types are named by their class alone, so two classes of one name cannot stand in one event."""
     other = type("Square", (BaseModel,), {})
@@ -289,6 +323,17 @@ def test_two_types_of_one_name_are_refused() -> None:
 def test_one_alias_can_be_used_twice() -> None:
     """An alias is only refused inside itself."""
     assert declare(dict[Name, dict[Name, Names]])
+
+
+def test_types_nest_64_levels_deep() -> None:
+    """The event is the first; readers refuse more, so a class with more cannot be declared."""
+
+    def nested(levels: int) -> Any:
+        return int if levels == 0 else list[nested(levels - 1)]  # type: ignore[misc] # made at run time
+
+    assert declare(nested(62))
+    with pytest.raises(DeclarationError, match=r"^Happened: .* its types are nested deeper than 64 levels"):
+        declare(nested(63))
 
 
 def test_a_union_is_not_nested_in_a_union() -> None:

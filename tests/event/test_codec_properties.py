@@ -23,7 +23,9 @@ from everwhen.event.model import event_schema, event_shape
 from everwhen.event.values import writing
 from tests.event.generated import FIELDS, build, later, same, without_logical_types
 
-relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+relaxed = settings(
+    max_examples=70, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
+)
 
 
 def contracts(*versions: type[Event]) -> Contracts:

@@ -30,6 +30,16 @@ class Closed(Event, type="bank.closed"):
     pass
 
 
+ODD_SYMBOL = json.dumps(
+    {
+        "type": "record",
+        "name": "opened",
+        "fields": [{"name": "color", "type": {"type": "enum", "name": "Color", "symbols": ["light-red"]}}],
+    }
+)
+"""What fastavro finds and our own walk does not."""
+
+
 def opened(**fields: Any) -> type[Event]:
     """Return the class Opened as it is after a change."""
     definitions: dict[str, Any] = {name: (kind, *(rest or [...])) for name, (kind, *rest) in fields.items()}
@@ -182,7 +192,7 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
         contracts.write(tmp_path, [Opened, Closed])
 
 
-@pytest.mark.parametrize("content", ["", "\xff", "[" * 100_000, "null", '"string"', '{"type": "record"}'])
+@pytest.mark.parametrize("content", ["", "\xff", "[" * 100_000, "null", '"string"', '{"type": "record"}', ODD_SYMBOL])
 def test_a_file_that_is_no_schema_is_named(tmp_path: Path, content: str) -> None:
     """Whatever it holds."""
     path = put(tmp_path, 1, {})

@@ -99,6 +99,7 @@ def test_a_factory_of_equal_values_counts() -> None:
     assert field(list[int], Field(default_factory=list))["default"] == []
     assert field(Point, Field(default_factory=Point))["default"] == {"kind": "point", "x": 1, "color": None}
     assert "default" not in field(list[UUID], Field(default_factory=lambda: [uuid4()]))
+    assert "default" not in field(list[str], Field(default_factory=lambda data: list(data)))
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from typing import Any, NamedTuple, TypeAlias
 from zipfile import ZipFile
 
 import pytest
+from examples.flights.demo import start_afresh
 
 from everwhen import Reader
 from everwhen.testing.parts import KafkaAddress
-from examples.flights.demo import start_afresh
 
 ROOT = Path(__file__).parents[2]
 FIELDS = ["airport", "carrier", "departures", "landings", "cancellations", "miles", "airborne_minutes"]
@@ -78,9 +78,8 @@ def timelines() -> dict[str, Timeline]:
     timelines: dict[str, Timeline] = {}
     for tail, at, _, kind, flight in sorted(happened()):
         timeline = timelines.setdefault(tail, [])
-        airport, _, departures, landings, cancellations, miles, minutes = (
-            timeline[-1][1] if timeline else [None] + [0] * 6
-        )
+        before: State = timeline[-1][1] if timeline else [None] + [0] * 6
+        airport, _, departures, landings, cancellations, miles, minutes = before
         if timeline and timeline[-1][0] == at:
             timeline.pop()
         if kind == "departed":
@@ -152,7 +151,8 @@ def test_embedded_default(tmp_path: Path, timelines: dict[str, Timeline]) -> Non
     assert "RDU, from 2013-07-04 01:45 until 2013-07-05 11:49" in said
     peaks = [int(peak) for peak in re.findall(r"(\d+) MB", said)]
     assert len(peaks) == 3
-    assert max(peaks) < 400
+    # Not the third: the process that this one started is told this one's memory as its own (Linux, exec).
+    assert max(peaks[:2]) < 400
     check(store, timelines)
 
 

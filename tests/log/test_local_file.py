@@ -6,8 +6,8 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from everwhen.errors import ArgumentError, LogUnavailable, PublishError, SettingsError, TopicNotFound
+from everwhen.errors import ArgumentError, ClosedError, LogUnavailable, PublishError, SettingsError, TopicNotFound
 from everwhen.local import LocalLog, headers, writer
 from everwhen.local.murmur2 import murmur2
 from everwhen.testing.log_conformance import (
@@ -174,8 +174,17 @@ def test_newer_format(log: LocalLog, path: Path) -> None:
     log.close()
     with closing(sqlite3.connect(path)) as file:
         file.execute("PRAGMA user_version = 99")
-    with pytest.raises(SettingsError, match="format 99.*upgrade everwhen"):
+    with pytest.raises(SettingsError, match=r"format 99.*upgrade everwhen"):
         LocalLog(path).describe("t")
+
+
+def test_no_file_for_a_question(path: Path) -> None:
+    """A mistyped path leaves nothing behind."""
+    log = LocalLog(path)
+    for ask in (log.describe, log.writer, log.topic_problems):
+        with pytest.raises(TopicNotFound):
+            ask("t")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("path", ["", ":memory:"])
@@ -191,7 +200,7 @@ def test_directory_in_its_place(tmp_path: Path) -> None:
         LocalLog(tmp_path).describe("t")
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="directory cannot be made"):
-        LocalLog(tmp_path / "file" / "log.db").describe("t")
+        LocalLog(tmp_path / "file" / "log.db").create_topic("t", 1)
 
 
 def test_settings_that_cannot_be(path: Path) -> None:
@@ -315,21 +324,16 @@ def test_sender_that_waits_while_another_closes(log: LocalLog, monkeypatch: pyte
     """It is told, and does not wait for ever."""
     monkeypatch.setattr(writer, "_QUEUED_BYTES", 0)
     writing = log.writer("t")
-    stopped = threading.Event()
 
     def send() -> None:
-        try:
-            while True:
-                writing.send(b"k", b"v", [], Answers())
-        except Exception as error:
-            assert "closed" in str(error)
-            stopped.set()
+        while True:
+            writing.send(b"k", b"v", [], Answers())
 
-    thread = threading.Thread(target=send)
-    thread.start()
-    writing.close()
-    thread.join(PATIENCE)
-    assert stopped.is_set()
+    with ThreadPoolExecutor(1) as thread:
+        sending = thread.submit(send)
+        writing.close()
+        with pytest.raises(ClosedError):
+            sending.result(PATIENCE)
 
 
 # Bytes

@@ -12,7 +12,7 @@ from everwhen.testing.store_samples import OpenStore
 class TestPostgresStore(StoreConformance):
     """The suite that every store passes."""
 
-    examples = 15
+    examples = 10
 
     @pytest.fixture
     def open_store(self, postgres_url: str) -> OpenStore:

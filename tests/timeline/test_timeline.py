@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from everwhen.projection import Arrival, Loaded, Tally, Timeline, since
-from everwhen.projection.rows import Head, Known, Superseded, Version
+from everwhen.projection.rows import Changes, Head, Known, Superseded, Version
 from tests import oracle
 from tests.oracle import Entry
 
@@ -66,10 +66,12 @@ class Rows:
         if start is not None:
             before = [row for row in ordered if row.valid_from < start]
             tail = before[-1:] + [row for row in ordered if row.valid_from >= start]
-        timeline = Timeline("e", Loaded(self.head, start, tail, known, dict(self.withdrawn)), fold, depth, self.tally)
+        changes = Changes()
+        loaded = Loaded(self.head, start, tail, known, dict(self.withdrawn))
+        timeline = Timeline("e", loaded, fold, depth, changes, self.tally)
         for each in arrivals:
             timeline.apply(each)
-        changes = timeline.finish()
+        timeline.finish()
         for row in changes.removed:
             del self.versions[row.valid_from, row.offset]
         for row in changes.inserted:
@@ -210,3 +212,18 @@ def test_the_head_describes_the_versions(log: list[Entry]) -> None:
         assert head.state == (ordered[-1].state if ordered else None)
         assert all(row.valid_from - row.recorded_at <= head.lead for row in ordered)
         assert head.last_offset == entry.offset
+
+
+def test_an_id_that_comes_again_is_judged_the_same_in_one_batch_and_in_two() -> None:
+    """A retraction under the id of an event that withdrew itself: a conflict, however the log is cut."""
+    log = [
+        Entry(1, 0, 0, "e0", "first", "e0"),
+        Entry(2, 0, 0, "e0", "again", "e0", contributes=False),
+        Entry(3, 0, 0, "r", "retraction", "e9", contributes=False),
+        Entry(4, 5, 0, "r", "retraction", "e9", contributes=False),
+    ]
+    for cuts in ([], [1, 2, 3]):
+        rows = Rows()
+        for batch in cut(log, cuts):
+            rows.apply(batch, 100)
+        assert (rows.tally.duplicates, rows.tally.conflicts) == (1, 1)

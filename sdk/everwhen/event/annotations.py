@@ -7,9 +7,10 @@ the class is being defined, with the reason and what to write instead.
 from __future__ import annotations
 
 import enum
+import inspect
 import struct
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -21,7 +22,7 @@ from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
 from everwhen.errors import DeclarationError
-from everwhen.event.schema import is_name
+from everwhen.event.schema import is_fullname, is_name
 from everwhen.event.shapes import (
     MISSING,
     Choice,
@@ -214,7 +215,7 @@ class _Walk:
 
     def _remember(self, name: str, owner: object, shape: Shape, where: str) -> Shape:
         """Give out a name once; the same owner gets the same shape again."""
-        if not is_name(name):
+        if not is_fullname(name):
             raise DeclarationError(f"{where}: {name} is not an Avro name; give it a class of its own with a plain name")
         if self._named.setdefault(name, (owner, shape))[0] != owner:
             raise DeclarationError(f"{where}: two types of this event are named {name}; rename one of them")
@@ -242,7 +243,7 @@ def _unwrap(annotation: Any, metadata: list[Any]) -> tuple[Any, list[Any], list[
 
 
 def _check_model(model: type[BaseModel], where: str) -> None:
-    if not model.__pydantic_complete__:
+    if not model.__pydantic_complete__ and not model.model_rebuild(raise_errors=False):
         raise DeclarationError(
             f"{where}: {model.__name__} uses a name that is not defined yet; define that class above this one"
         )
@@ -283,12 +284,22 @@ def _default(field: FieldInfo, shape: Shape) -> Any:
     """
     if field.is_required():
         return MISSING
-    if field.default_factory is None:
+    factory: Any = field.default_factory
+    if factory is None:
         return field.default
-    if field.default_factory_takes_validated_data or isinstance(shape, (Scalar, Number)):
+    if isinstance(shape, (Scalar, Number)) or _needs_arguments(factory):
         return MISSING
-    first = field.get_default(call_default_factory=True)
-    return first if first == field.get_default(call_default_factory=True) else MISSING
+    first = factory()
+    return first if first == factory() else MISSING
+
+
+def _needs_arguments(factory: Callable[..., Any]) -> bool:
+    """Say whether a default factory is one of those that pydantic calls with the fields before it."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except ValueError:  # a built-in such as list, on some versions of Python
+        return False
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
 
 
 def _refusal(annotation: Any, where: str, why: tuple[str, str] | None = None) -> DeclarationError:

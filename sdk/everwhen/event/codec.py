@@ -199,16 +199,22 @@ def _writer(contract: Contract, frame: bytes) -> _Write:
 
 
 def _unwritable(contract: Contract, event: Event, error: Exception) -> ArgumentError:
-    """Find the field to blame: the first whose addition to the fields before it fails."""
-    schema, shape = contract.newest.schema, event_shape(contract.event)
-    for count, field in enumerate(shape.fields, start=1):
-        beginning = Version.of(0, schema | {"fields": schema["fields"][:count]})
-        convert = writing(replace(shape, fields=shape.fields[:count]))
-        try:
-            schemaless_writer(BytesIO(), beginning.parsed, convert(event))
-        except Exception as cause:  # noqa: BLE001 - as in write
-            return ArgumentError(f"{contract.type}: the field {field.name} {_why(cause)}")
-    return ArgumentError(f"{contract.type}: the event {_why(error)}")
+    """Blame the first field whose addition to the fields before it fails."""
+    fields = event_shape(contract.event).fields
+    culprit = next(field for count, field in enumerate(fields, 1) if not _is_writable(contract, event, count))
+    return ArgumentError(f"{contract.type}: the field {culprit.name} {_why(error)}")
+
+
+def _is_writable(contract: Contract, event: Event, count: int) -> bool:
+    """Say whether an event could be written if it had its first fields only."""
+    shape, schema = event_shape(contract.event), contract.newest.schema
+    beginning = Version.of(0, schema | {"fields": schema["fields"][:count]})
+    convert = writing(replace(shape, fields=shape.fields[:count]))
+    try:
+        schemaless_writer(BytesIO(), beginning.parsed, convert(event))
+    except Exception:  # noqa: BLE001 - as in write
+        return False
+    return True
 
 
 def _why(error: Exception) -> str:

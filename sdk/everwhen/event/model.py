@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from everwhen.errors import DeclarationError
+from everwhen.errors import ContractError, DeclarationError
 from everwhen.event.annotations import read_record
 from everwhen.event.avro import Schema, schema_of
-from everwhen.event.schema import is_fullname
+from everwhen.event.schema import is_fullname, resolve
 from everwhen.event.shapes import Record
 
 
@@ -54,7 +54,7 @@ class Event(BaseModel):
             return
         _check_declaration(cls, type)
         cls.__event_shape__ = read_record(cls, type)
-        cls.__event_schema__ = schema_of(cls.__event_shape__)
+        cls.__event_schema__ = _safe(schema_of(cls.__event_shape__), cls)
         cls.__event_type__ = type
 
 
@@ -99,6 +99,14 @@ def _check_declaration(cls: type[Event], name: object) -> None:
             f"{cls.__name__}: an event is frozen and forbids extra fields; "
             "remove frozen and extra from its model_config"
         )
+
+
+def _safe(schema: Schema, cls: type[Event]) -> Schema:
+    try:
+        resolve(schema)
+    except ContractError as error:
+        raise DeclarationError(f"{cls.__name__}: its Avro schema could not be read back: {error}") from None
+    return schema
 
 
 def _abstract(cls: type[Event]) -> DeclarationError:

@@ -22,13 +22,14 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def is_name(text: str) -> bool:
-    """Say whether a type, field or symbol can be named so in Avro, where a primitive's name is taken."""
-    return _NAME.fullmatch(text) is not None and text not in PRIMITIVES
+    """Say whether a field or an enum's symbol can be named so in Avro (specification 1.12, section "Names")."""
+    return _NAME.fullmatch(text) is not None
 
 
 def is_fullname(text: str) -> bool:
-    """Say whether a type can be named so with its namespace: names with dots between them."""
-    return all(is_name(part) for part in text.split("."))
+    """Say whether a type can be named so: names with dots between them, the last one not that of a primitive."""
+    parts = text.split(".")
+    return all(is_name(part) for part in parts) and parts[-1] not in PRIMITIVES
 
 
 # Without repr: a type that is used twice on each of 50 levels would be written out 2**50 times.

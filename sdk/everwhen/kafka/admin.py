@@ -21,6 +21,7 @@ from everwhen.kafka.errors import (
     TIMED_OUT,
     WRONG_CREDENTIALS,
     error_of,
+    may_pass,
     translate,
     translate_settings,
 )
@@ -172,11 +173,17 @@ class Admin:
     def _ask(self, where: str, question: Callable[[AdminClient], _T]) -> _T:
         client = self._open()
         self._reach(client, where)
-        try:
-            return question(client)
-        except KafkaException as exception:
-            client.poll(0)
-            raise translate(self._cause(error_of(exception)), where) from exception
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return question(client)
+            except KafkaException as exception:
+                client.poll(0)
+                error = self._cause(error_of(exception))
+                # The leader of a new topic is not known at once, and librdkafka does not ask again by itself.
+                if error.code() in SILENCE or not may_pass(error) or time.monotonic() > deadline:
+                    raise translate(error, where) from exception
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _reach(self, client: AdminClient, where: str) -> None:
         """Wait until a broker has answered once; later it costs nothing.

@@ -30,8 +30,8 @@ class LocalLog:
     machine's disk. An acknowledged record survives the death of every process (``kill -9``); a power cut may take
     the last ones, since the file is written with ``synchronous = NORMAL``. It does not work on a network file system.
 
-    The file and its directory are made at the first use. ``recorded_at`` is the clock's, and may go backwards with it
-    as a broker's may.
+    The file and its directory are made by :meth:`create_topic`. ``recorded_at`` is the clock's, and may go backwards
+    with it as a broker's may.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class LocalLog:
 
         :raises TopicNotFound: if there is no such topic.
         """
-        self._guard.check()
+        self._look_for_file(topic)
         return LocalWriter(self._path, topic, self._clock, self._queued_records)
 
     def consumer(
@@ -83,7 +83,7 @@ class LocalLog:
 
         :raises TopicNotFound: if there is no such topic or partition.
         """
-        self._guard.check()
+        self._look_for_file(topic)
         return LocalConsumer(
             self._path,
             topic,
@@ -96,12 +96,11 @@ class LocalLog:
         )
 
     def describe(self, topic: str) -> TopicDescription:
-        """Identify the topic. A file that is not there is not made for a question.
+        """Identify the topic.
 
         :raises TopicNotFound: if there is no such topic, or no such file.
         """
-        if not self._path.exists():
-            raise missing_topic(topic, self._where)
+        self._look_for_file(topic)
         with self._open() as connection:
             row = find_topic(connection, topic, self._where)
             cluster_id = connection.execute("SELECT value FROM meta WHERE name = 'cluster_id'").fetchone()[0]
@@ -170,6 +169,12 @@ class LocalLog:
     @property
     def _where(self) -> str:
         return f"log {self._path}"
+
+    def _look_for_file(self, topic: str) -> None:
+        """Only :meth:`create_topic` makes the file: a mistyped path must not leave one behind."""
+        self._guard.check()
+        if not self._path.exists():
+            raise missing_topic(topic, self._where)
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

@@ -89,7 +89,7 @@ class Head(NamedTuple):
     """The highest offset of any of its records."""
     versions: int
     lead: Micros
-    """The largest ``valid_from - recorded_at`` of its versions: how far into the future its events reach."""
+    """The largest ``valid_from - recorded_at`` of its versions, at least 0: how far into the future its events reach."""
     withdrawals: int
     """How many corrections and retractions it has seen."""
     unstored_offset: int | None
@@ -109,6 +109,7 @@ class Known(NamedTuple):
     valid_from: Micros
     event_type: str
     event: bytes
+    """The record's value; empty for one that only withdraws, of which the value is not kept."""
     live: bool
     """It has a row in ``versions``; else it was withdrawn."""
 
@@ -126,13 +127,3 @@ class Changes:
     conflicts: list[Conflict] = field(default_factory=list)
     heads: list[Head] = field(default_factory=list)
     """One per touched entity: insert or replace."""
-
-    def extend(self, other: Changes) -> None:
-        """Add the changes of another entity."""
-        self.inserted += other.inserted
-        self.updated += other.updated
-        self.removed += other.removed
-        self.superseded += other.superseded
-        self.withdrawals += other.withdrawals
-        self.conflicts += other.conflicts
-        self.heads += other.heads

@@ -118,15 +118,18 @@ class Timeline:
     :param loaded: what the store knows of it.
     :param fold: applies one event.
     :param depth: how many superseded beliefs one batch may store for this entity.
+    :param changes: what the batch writes; this entity's part is added to it.
+    :param tally: what became of the records; this entity's are added to it.
 
     Not thread-safe. If ``fold`` raises, the object is spoilt and nothing of it may be written.
     """
 
-    def __init__(self, entity_id: str, loaded: Loaded, fold: Fold, depth: int, tally: Tally) -> None:
+    def __init__(self, entity_id: str, loaded: Loaded, fold: Fold, depth: int, changes: Changes, tally: Tally) -> None:
         self._entity_id = entity_id
         self._head = head = loaded.head
         self._fold = fold
         self._depth = depth
+        self._changes = changes
         self._tally = tally
         self._known = dict(loaded.known)
         self._withdrawn = dict(loaded.withdrawn)
@@ -137,12 +140,12 @@ class Timeline:
         if loaded.since is not None:
             self._split_floor(loaded.since)
         self._stored = {_key(row): row for row in self._rows}
-        self._changes = Changes()
+        self._withdrawals = head.withdrawals if head is not None else 0
         self._kept = 0
         self._deferred: _Deferred | None = None
         self._partition = head.partition if head is not None else None
         self._last_offset = head.last_offset if head is not None else -1
-        self._lead = head.lead if head is not None else None
+        self._lead = head.lead if head is not None else 0
 
     def _split_floor(self, since: Micros) -> None:
         self._floor_valid = self._floor_state = None
@@ -163,8 +166,9 @@ class Timeline:
         if not contributes and row.withdraws is None:
             self._tally.ignored += 1
             return
+        event = row.event if contributes else b""
         self._known[row.event_id] = Known(
-            row.entity_id, row.event_id, row.valid_from, row.event_type, row.event, contributes
+            row.entity_id, row.event_id, row.valid_from, row.event_type, event, contributes
         )
         self._tally.applied += 1
         withdrawn = self._withdraw(row) if row.withdraws is not None else None
@@ -174,23 +178,21 @@ class Timeline:
         elif inserted is not None:
             self._fold_in(inserted, row)
 
-    def finish(self) -> Changes:
-        """Return what the batch changes. Call once, after the last :meth:`apply`."""
+    def finish(self) -> None:
+        """Add what the batch changes to ``changes``. Call once, after the last :meth:`apply`."""
         if self._deferred is not None:
             self._fold_deferred(self._deferred)
-        changes, stored = self._changes, self._stored
-        if not stored:
-            changes.inserted = self._rows
+        changes, before = self._changes, self._stored
+        if before:
+            left = {_key(row): row for row in self._rows}
+            inserted = [row for key, row in left.items() if key not in before]
+            removed = [row for key, row in before.items() if key not in left]
+            changes.updated += [row for key, row in left.items() if before.get(key, row) is not row]
         else:
-            for row in self._rows:
-                before = stored.pop(_key(row), None)
-                if before is None:
-                    changes.inserted.append(row)
-                elif before is not row:
-                    changes.updated.append(row)
-            changes.removed = list(stored.values())
-        changes.heads.append(self._new_head())
-        return changes
+            inserted, removed = self._rows, []
+        changes.inserted += inserted
+        changes.removed += removed
+        changes.heads.append(self._new_head(len(inserted) - len(removed)))
 
     # -- one arrival ---------------------------------------------------------------------------------------------
 
@@ -209,7 +211,8 @@ class Timeline:
         if known is None:
             return False
         same = (known.valid_from, known.event_type, known.event) == (row.valid_from, row.event_type, row.event)
-        if same or not (contributes or known.live):
+        both_only_withdraw = not contributes and not known.event
+        if same or both_only_withdraw:
             self._tally.duplicates += 1
             return True
         self._tally.conflicts += 1
@@ -233,6 +236,7 @@ class Timeline:
         self._changes.withdrawals.append(
             Withdrawal(by.entity_id, by.withdraws, by.offset, by.partition, by.recorded_at, by.event_id)
         )
+        self._withdrawals += 1
         self._withdrawn.setdefault(by.withdraws, by.offset)
         for index, row in enumerate(self._rows):
             if row.event_id == by.withdraws:
@@ -243,8 +247,7 @@ class Timeline:
 
     def _insert(self, row: Version) -> _Key | None:
         """Put the row in its place; return where, ``None`` if it was withdrawn before it came."""
-        ahead = row.valid_from - row.recorded_at
-        self._lead = ahead if self._lead is None else max(self._lead, ahead)
+        self._lead = max(self._lead, row.valid_from - row.recorded_at)
         key = _key(row)
         if row.event_id in self._withdrawn:
             # Believed at no basis: every one that holds this record holds its withdrawal too. Kept for its bytes.
@@ -316,8 +319,8 @@ class Timeline:
 
     # -- the head ------------------------------------------------------------------------------------------------
 
-    def _new_head(self) -> Head:
-        head, rows, changes = self._head, self._rows, self._changes
+    def _new_head(self, more: int) -> Head:
+        head, rows = self._head, self._rows
         assert self._partition is not None
         first_valid = rows[0].valid_from if rows else None
         if self._floor_valid is not None and head is not None:
@@ -329,9 +332,9 @@ class Timeline:
             first_valid=first_valid,
             last_valid=rows[-1].valid_from if rows else self._floor_valid,
             last_offset=self._last_offset,
-            versions=(head.versions if head is not None else 0) + len(changes.inserted) - len(changes.removed),
-            lead=self._lead if self._lead is not None else 0,
-            withdrawals=(head.withdrawals if head is not None else 0) + len(changes.withdrawals),
+            versions=(head.versions if head is not None else 0) + more,
+            lead=self._lead,
+            withdrawals=self._withdrawals,
             **self._unstored()._asdict(),
             quarantined_offset=head.quarantined_offset if head is not None else None,
         )

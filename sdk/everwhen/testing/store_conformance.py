@@ -335,7 +335,7 @@ class StoreConformance(StoreAnswers):
     def test_a_batch_may_be_large(self, store: Store) -> None:
         """More keys than a statement may have parameters."""
         (part,) = prepared(store)
-        rows = [version(f"entity-{n % 7000}", n, n) for n in range(40_000)]
+        rows = [version(f"entity-{n % 7000}", n, n) for n in range(35_000)]
         last = {row.entity_id: row for row in rows}
         part.write(Changes(inserted=rows, heads=[head(row) for row in last.values()]))
         with store.batch(part.claim, 1, Mark(2, 2)) as batch:

@@ -101,10 +101,10 @@ class _Batch:
     def fold(self, store: StoreBatch, cache: HeadCache) -> Changes:
         changes = Changes()
         for entity_id, loaded in self._load(store, cache).items():
-            timeline = Timeline(entity_id, loaded, self._fold, self._depth, self.tally)
+            timeline = Timeline(entity_id, loaded, self._fold, self._depth, changes, self.tally)
             for arrival in self._arrivals[entity_id]:
                 timeline.apply(arrival)
-            changes.extend(timeline.finish())
+            timeline.finish()
         return changes
 
     def _fold(self, state: str | None, row: Version) -> str | None:
