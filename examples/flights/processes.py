@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, TypeAlias
@@ -113,10 +114,11 @@ def peak_memory() -> float:
 def _run(work: Callable[..., None], reports: Connection[Any, Any], *urls: str) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one ends the others
     threading.Thread(target=_end_with_the_first, daemon=True).start()
-    try:
-        work(reports.send, *urls)
-    except EverwhenError as error:
-        reports.send(Report(error=str(error)))
+    with suppress(BrokenPipeError):  # the first process is gone, so there is nobody to tell
+        try:
+            work(reports.send, *urls)
+        except EverwhenError as error:
+            reports.send(Report(error=str(error)))
 
 
 def _end_with_the_first() -> None:

@@ -44,7 +44,7 @@ class NumberIn(FunctionElement[int]):
 
 
 class NotBefore(FunctionElement[Any]):
-    """Microseconds since the epoch as an instant, rounded up by a few seconds at most."""
+    """Microseconds since the epoch as an instant, rounded up by a millisecond at most."""
 
     inherit_cache = True
 
@@ -98,8 +98,8 @@ def _number_in_text(element: NumberIn, compiler: SQLCompiler, **options: Any) ->
 
 @compiles(NotBefore, POSTGRESQL)
 def _timestamptz_not_before(element: NotBefore, compiler: SQLCompiler, **options: Any) -> str:
-    # to_timestamp takes a double, which cannot hold every microsecond; the seconds added more than make up for it.
-    seconds = f"({compiler.process(element.clauses, **options)}) / 1000000 + 2"
+    # A double cannot hold every microsecond; within our years the millisecond more than makes up for that.
+    seconds = f"CAST({compiler.process(element.clauses, **options)} AS DOUBLE PRECISION) / 1000000 + 0.001"
     # PostgreSQL's time begins in 4713 BC, ours in the year 1.
     return f"to_timestamp(GREATEST({seconds}, {MIN_MICROS // 1_000_000}))"
 

@@ -113,15 +113,20 @@ class Queries:
         if not past:
             return Question(_ENTITY_ID, None)
         limits = _past(self._head.c.partition, self._head.c.lead)
-        next_offset, reach = (select(each).scalar_subquery() for each in (limits.next_offset, limits.reach))
-        return Question(_ENTITY_ID, Past(next_offset, limits.known_at, reach))
+        # A query of its own, so that it is worked out once for all the places that need it.
+        once = select(
+            limits.next_offset.label("next_offset"), limits.reach.label("reach"), limits.until.label("until")
+        ).cte("past")
+        next_offset, reach, until = (select(column).scalar_subquery() for column in once.c)
+        return Question(_ENTITY_ID, Past(next_offset, _KNOWN_AT, reach, until))
 
 
 def _past(partition: ColumnElement[int], lead: ColumnElement[int]) -> Past:
     """Write the point in the past for an entity of this partition whose largest lead is this."""
     next_offset = func.coalesce(NumberIn(_OFFSETS, partition), _OTHER_OFFSET)
     bound = Earlier(_KNOWN_MICROS, func.coalesce(NumberIn(_BOUNDS, partition), _OTHER_BOUND))
-    return Past(next_offset, _KNOWN_AT, NotBefore(bound + lead))
+    reach = NotBefore(bound + lead)
+    return Past(next_offset, _KNOWN_AT, reach, until=Earlier(_VALID_AT, reach))
 
 
 def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:

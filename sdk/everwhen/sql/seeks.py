@@ -40,7 +40,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from everwhen.sql.expressions import Earlier
 from everwhen.sql.tables import GenerationTables
 from everwhen.sql.types import Instant
 
@@ -59,6 +58,8 @@ class Past:
     """The latest recorded time."""
     reach: ColumnElement[Any]
     """No event that counts begins later than this instant."""
+    until: ColumnElement[Any]
+    """The instant that is asked about, or the reach where that is earlier."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Seeks:
         past, versions = question.past, self._versions.c
         if past is None:
             return self._live(question).where(versions.valid_from <= valid_at).order_by(*_BACKWARDS).limit(_ONE)
-        merged = self._merged(question, lambda c: c.valid_from <= Earlier(valid_at, past.reach), _BACKWARDS)
+        merged = self._merged(question, lambda c: c.valid_from <= past.until, _BACKWARDS)
         return select(merged).where(_was_believed(past, merged.c)).limit(_ONE)
 
     def next_begin(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
