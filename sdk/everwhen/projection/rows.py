@@ -89,7 +89,7 @@ class Head(NamedTuple):
     """The highest offset of any of its records."""
     versions: int
     lead: Micros
-    """The largest ``valid_from - recorded_at`` of its versions, at least 0: how far into the future its events reach."""
+    """The largest ``valid_from - recorded_at`` of its versions, at least 0: how far ahead its events reach."""
     withdrawals: int
     """How many corrections and retractions it has seen."""
     unstored_offset: int | None
