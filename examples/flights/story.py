@@ -61,7 +61,7 @@ def _its_timeline(reader: Reader[Aircraft]) -> None:
         mark = ">" if index == now else " "
         what = f"{version.event_type:<17} {_place(version.state):<11} {version.state.miles:>7,} miles"
         click.echo(f"{mark} {_minute(version.valid_from)}  {what}")
-    click.echo(f"  and {len(versions) - 7} others")
+    click.echo(f"  and {len(versions) - 7:,} others")
 
 
 def _all_aircraft(reader: Reader[Aircraft]) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
@@ -112,18 +113,15 @@ class Worker(_worker.Worker):
         :param store: a SQLAlchemy URL or engine; from ``EVERWHEN_STORE`` if left out.
         :param group: the consumer group; by default one per generation of the projection.
         :param partitions: read exactly these partitions instead of sharing the topic with a group.
-        :param settings: everything else that can be set; ``group`` and ``partitions`` here come first.
+        :param settings: everything else that can be set, from the environment (``EVERWHEN_BATCH_RECORDS``, …) if left
+            out; ``group`` and ``partitions`` here come first.
         :param progress: called after every batch.
         """
-        chosen = settings or WorkerSettings()
-        merged = WorkerSettings(
+        chosen = settings or WorkerSettings.from_environment(os.environ)
+        merged = replace(
+            chosen,
             group=group or chosen.group,
             partitions=chosen.partitions if partitions is None else tuple(partitions),
-            batch_records=chosen.batch_records,
-            buffer_bytes=chosen.buffer_bytes,
-            cache_bytes=chosen.cache_bytes,
-            depth=chosen.depth,
-            revoke_seconds=chosen.revoke_seconds,
         )
         super().__init__(projection, open_log(log), open_store(store), merged, progress)
 

@@ -65,7 +65,7 @@ BAD = {
     "a naive instant": (
         ("get", "account", "a", "--store", STORE, "--valid-at", "2026-03-01T00:00:00"),
         Exit.USAGE,
-        "--valid-at is not an instant: it has no offset; add Z",
+        "--valid-at is not an instant: it has no offset, add Z",
     ),
     "a date": (("get", "account", "a", "--store", STORE, "--known-at", "2026-03-01"), Exit.USAGE, "--known-at"),
     "nanoseconds": (

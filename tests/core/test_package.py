@@ -86,7 +86,7 @@ def test_the_settings_of_a_worker_are_in_the_docs_with_their_defaults() -> None:
     shown = {"48 MiB": 48 * 2**20, "64 MiB": 64 * 2**20}
     for field in dataclasses.fields(WorkerSettings):
         said = table.pop(field.name)
-        if isinstance(field.default, int | float):
+        if type(field.default) in (int, float):
             assert shown.get(said, float(said.replace(",", "")) if said not in shown else 0) == field.default
     assert table == {}
 

@@ -21,9 +21,14 @@ if TYPE_CHECKING:
     from everwhen.ports.log import Log
     from everwhen.testing.parts import KafkaAddress
 
+# Else a rebalance takes 3 seconds, and the end of a partition is told after half a second.
+QUICK = {"heartbeat.interval.ms": "200", "fetch.wait.max.ms": "50"}
+
 MOCK_CANNOT = {
     "test_describe": "the mock cluster gives topics no ids",
     "test_topic_made_anew": "the mock cluster cannot create or delete topics",
+    "test_group_shares": "the mock cluster ends a rebalance when the session times out, after 45 seconds",
+    "test_group_applies_each_record_once": "the mock cluster ends a rebalance when the session times out",
     "test_created_topic_has_no_problems": "the mock cluster has no settings",
 }
 
@@ -38,8 +43,7 @@ class KafkaKit:
         return {"bootstrap.servers": self.kafka.bootstrap, **more}
 
     def open(self) -> Log:
-        # With its default of 3 seconds a rebalance takes as long.
-        return KafkaLog(self.settings() | {"heartbeat.interval.ms": "200"})
+        return KafkaLog(self.settings(**QUICK))
 
     def open_narrow(self) -> Log:
         return KafkaLog(self.settings() | {"queue.buffering.max.messages": "10"})

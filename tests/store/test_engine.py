@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,11 +15,12 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import StaticPool
 
-from everwhen.errors import MissingExtra, SettingsError, StoreError, StoreMismatch, StoreUnavailable
+from everwhen.errors import Fenced, MissingExtra, SettingsError, StoreError, StoreMismatch, StoreUnavailable
 from everwhen.ports.store import AsOf
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore, Timeouts, engine
+from everwhen.sql.database import Database
 from everwhen.testing.store_samples import blueprint, head, prepared, version
 
 SECRET = "sesame"  # the point of these tests
@@ -55,6 +58,13 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match=r"pip install 'everwhen\[postgres\]'"):
         SqlStore("postgresql+psycopg://localhost/d")
+
+
+def test_a_password_among_the_parameters_is_hidden() -> None:
+    """libpq takes it there too."""
+    address = SqlStore(f"postgresql://h/d?user=u&password={SECRET}&sslpassword={SECRET}").address
+    assert SECRET not in address
+    assert "user=u" in address
 
 
 def test_postgresql_without_a_driver_means_psycopg() -> None:
@@ -115,7 +125,7 @@ def test_settings_of_a_file(tmp_path: Path) -> None:
     """Readers go on while a batch is written; the tail of the log may be lost, rows and checkpoint together."""
     store = SqlStore(f"sqlite:///{tmp_path}/store.db")
     store.prepare(blueprint())
-    with engine.Database(f"sqlite:///{tmp_path}/store.db", Timeouts(lock=7)).connection("asking") as connection:
+    with Database(f"sqlite:///{tmp_path}/store.db", Timeouts(lock=7)).connection("asking") as connection:
         found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")}
         assert found == {"journal_mode": "wal", "synchronous": 1}
         assert connection.execute("PRAGMA busy_timeout").fetchone()[0] == 7000
@@ -200,6 +210,38 @@ def test_a_zombie_inside_its_transaction(postgres_url: str) -> None:
     assert successor.reader("thing").find("e", AsOf(50)).head is None
     zombie.close()
     successor.close()
+
+
+def test_a_zombie_in_the_middle_of_its_rows(postgres_url: str) -> None:
+    """PostgreSQL does not call that idle; so statements have a limit too."""
+    database = Database(postgres_url, Timeouts(statement=0.2))
+    with database.writing("setting up") as connection:
+        connection.execute("CREATE TABLE numbers (n integer)")
+
+    def hang() -> None:
+        with database.writing("copying") as connection, connection.cursor().copy("COPY numbers FROM STDIN") as copy:
+            copy.write("1\n")
+            time.sleep(0.5)
+
+    with pytest.raises(StoreUnavailable, match=r"while copying: .*SQLSTATE 57014"):
+        hang()
+    database.close()
+
+
+def test_a_claim_of_a_store_that_was_restored(tmp_path: Path) -> None:
+    """After a restore the same epoch is given out twice; the owner's token tells the two apart."""
+    path, backup = tmp_path / "store.db", tmp_path / "backup.db"
+    store = SqlStore(f"sqlite:///{path}")
+    store.prepare(blueprint())
+    store.close()
+    shutil.copy(path, backup)
+    (zombie,) = prepared(SqlStore(f"sqlite:///{path}"))
+    (successor,) = prepared(SqlStore(f"sqlite:///{backup}"))
+    assert successor.claim.epoch == zombie.claim.epoch
+    zombie.store = successor.store
+    with pytest.raises(Fenced):
+        zombie.write(Changes())
+    successor.write(Changes())
 
 
 def test_a_lock_that_does_not_come(postgres_url: str) -> None:

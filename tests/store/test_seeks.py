@@ -13,7 +13,8 @@ from everwhen.ports.store import AsOf, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
 from everwhen.sql import SqlStore
-from everwhen.sql.engine import Database, Timeouts
+from everwhen.sql.database import Database
+from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.queries import Queries, Timed
 from everwhen.sql.statement import Statement

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -287,6 +288,27 @@ def test_settings_out_of_range_are_refused_by_name() -> None:
         WorkerSettings(batch_records=0)
     with pytest.raises(SettingsError, match="partitions"):
         WorkerSettings(partitions=[])
+
+
+def test_settings_come_from_the_environment_and_a_mistake_is_named() -> None:
+    """Every setting has a variable; text that cannot be read says which."""
+    texts = {
+        "EVERWHEN_GROUP": "g",
+        "EVERWHEN_PARTITION": "0 2",
+        "EVERWHEN_BATCH_RECORDS": "7",
+        "EVERWHEN_BUFFER_BYTES": "8",
+        "EVERWHEN_CACHE_BYTES": "9",
+        "EVERWHEN_DEPTH": "1",
+        "EVERWHEN_REVOKE_SECONDS": "0.5",
+        "EVERWHEN_ACCEPT_TOPIC": "yes",
+    }
+    read = WorkerSettings.from_environment(texts)
+    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, True)
+    assert len(texts) == len(dataclasses.fields(WorkerSettings))
+    assert WorkerSettings.from_environment({}) == WorkerSettings()
+    for variable in texts.keys() - {"EVERWHEN_GROUP"}:
+        with pytest.raises(SettingsError, match=variable):
+            WorkerSettings.from_environment({variable: "many"})
 
 
 def test_until_is_end_or_nothing(place: Place) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy.schema import CreateSchema
 
 from everwhen.errors import ArgumentError, GenerationMismatch, ProjectionNotFound, StoreMismatch
 from everwhen.ports.store import Blueprint, Generation
-from everwhen.sql.engine import Database, use_write_ahead_log
+from everwhen.sql.database import Database, use_write_ahead_log
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SCHEMA, SCHEMA_VERSION, GenerationTables, SharedTables
 from everwhen.sql.views import HISTORY, create_views

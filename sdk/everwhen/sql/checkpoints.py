@@ -14,7 +14,7 @@ from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Claim, Generation
 from everwhen.positions import Mark
-from everwhen.sql.engine import Database
+from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.statement import Statement
 from everwhen.sql.tables import SharedTables

@@ -13,7 +13,7 @@ from everwhen.instants import MAX_MICROS, Micros
 from everwhen.ports.store import AsOf, Found, Generation, VersionRow
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Head, Version
-from everwhen.sql.engine import Database
+from everwhen.sql.database import Database
 from everwhen.sql.queries import Queries, Timed
 from everwhen.sql.statement import Statement
 from everwhen.sql.tables import SharedTables

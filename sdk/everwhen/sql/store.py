@@ -14,7 +14,8 @@ from everwhen.positions import Mark
 from everwhen.sql.batch import SqlBatch, Writer
 from everwhen.sql.catalog import Catalog
 from everwhen.sql.checkpoints import Checkpoints
-from everwhen.sql.engine import Database, Timeouts
+from everwhen.sql.database import Database
+from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.reader import SqlReader
 from everwhen.sql.tables import GenerationTables, SharedTables

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, Self
 
 from everwhen.errors import SettingsError
+
+_PREFIX = "EVERWHEN_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +23,7 @@ class WorkerSettings:
     :ivar depth: the most superseded beliefs that one batch stores for one entity; beyond it an earlier belief is
         folded when asked for.
     :ivar revoke_seconds: how long a partition that is given up waits for the batch that is being applied.
+    :ivar accept_topic: start although the topic's settings endanger the history; each problem is logged as a warning.
     :raises SettingsError: naming the setting that is out of range.
     """
 
@@ -30,6 +34,26 @@ class WorkerSettings:
     cache_bytes: int = 64 * 2**20
     depth: int = 32
     revoke_seconds: float = 10.0
+    accept_topic: bool = False
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read those settings that are there: ``EVERWHEN_GROUP``, ``EVERWHEN_BATCH_RECORDS`` and so on.
+
+        ``EVERWHEN_PARTITION`` holds partitions separated by spaces, as the command's option has it.
+
+        :param environment: usually ``os.environ``.
+        :raises SettingsError: naming the variable whose text cannot be read.
+        """
+        found: dict[str, Any] = {}
+        for name, read in _READERS.items():
+            variable = _PREFIX + ("PARTITION" if name == "partitions" else name.upper())
+            if text := environment.get(variable):
+                try:
+                    found[name] = read(text)
+                except (ValueError, KeyError):
+                    raise SettingsError(f"{variable}={text!r} cannot be read as {_KINDS[name]}") from None
+        return cls(**found)
 
     def __post_init__(self) -> None:
         lowest = {"batch_records": 1, "buffer_bytes": 1, "cache_bytes": 0, "depth": 0, "revoke_seconds": 0}
@@ -40,3 +64,28 @@ class WorkerSettings:
             raise SettingsError("worker setting group must not be empty")
         if self.partitions is not None and (not self.partitions or min(self.partitions) < 0):
             raise SettingsError("worker setting partitions must name at least one partition, from 0 on")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(map(int, text.split()))
+
+
+def _flag(text: str) -> bool:
+    return {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}[text.lower()]
+
+
+_READERS: dict[str, Callable[[str], Any]] = {
+    "group": str,
+    "partitions": _numbers,
+    "batch_records": int,
+    "buffer_bytes": int,
+    "cache_bytes": int,
+    "depth": int,
+    "revoke_seconds": float,
+    "accept_topic": _flag,
+}
+_KINDS = dict.fromkeys(_READERS, "a whole number") | {
+    "partitions": "whole numbers separated by spaces",
+    "revoke_seconds": "a number of seconds",
+    "accept_topic": "true or false",
+}

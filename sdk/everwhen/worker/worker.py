@@ -121,13 +121,19 @@ class Worker:
         projection = self._projection
         projection.check_complete()
         topic = self._log.describe(projection.topic.name)
-        if problems := self._log.topic_problems(projection.topic.name):
-            raise TopicSettingsError("; ".join(problems))
+        self._check_topic(projection.topic.name)
         projector = Projector(projection, self._store, depth=self._settings.depth)
         generation = self._store.prepare(blueprint(projection))
         fetcher = Fetcher(self._log, topic, self._store, generation, self._inbox, self._settings)
         fetcher.start()
         return fetcher, projector
+
+    def _check_topic(self, topic: str) -> None:
+        problems = self._log.topic_problems(topic)
+        if not self._settings.accept_topic and problems:
+            raise TopicSettingsError("; ".join(problems))
+        for problem in problems:
+            _log.warning("topic.accepted %s", problem)
 
     def _loop(self, fetcher: Fetcher, projector: Projector, *, to_end: bool) -> None:
         while not self._stopping:

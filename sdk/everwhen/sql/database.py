@@ -1,0 +1,167 @@
+"""A database: connections and transactions, the same way on PostgreSQL and SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection
+from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
+from sqlalchemy.engine import Dialect
+
+from everwhen.errors import ClosedError
+from everwhen.sql.engine import Timeouts, address_of, open_engine
+from everwhen.sql.errors import is_database_error, translated
+from everwhen.sql.expressions import POSTGRESQL, SQLITE
+
+_SWITCH_ATTEMPTS: Final = 100
+_SWITCH_PAUSE: Final = 0.02  # seconds
+
+
+class Database:
+    """One database: its engine, and transactions on it. Thread-safe.
+
+    Connections are in autocommit mode and transactions are begun and ended by statements of ours, so it works the
+    same on an engine that the user made, without hooks on it. Where every microsecond counts the driver's own
+    connection is lent; SQLAlchemy's costs 30 us more, and on SQLite 300, as changing its mode there makes
+    SQLite compile every statement again.
+
+    :param target: a URL or an engine; an engine that is given is never closed.
+    """
+
+    def __init__(self, target: str | URL | Engine, timeouts: Timeouts) -> None:
+        self._owned = not isinstance(target, Engine)
+        self.engine: Engine = open_engine(target, timeouts)
+        self.kind: str = self.engine.dialect.name
+        self.address: str = address_of(self.engine.url)
+        # Named parameters on both, so that a statement's parameters are one mapping.
+        self.dialect: Dialect = self.engine.dialect if self.kind == POSTGRESQL else sqlite_dialect(paramstyle="named")
+        self._mode = "autocommit" if self.kind == POSTGRESQL else "isolation_level"
+        self._autocommit = True if self.kind == POSTGRESQL else None
+        self._begin_write = _begin_write(self.kind, timeouts)
+        self._begin_read = "BEGIN" if self.kind == SQLITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+        self._closed = False
+
+    @contextmanager
+    def connection(self, doing: str) -> Iterator[Any]:
+        """Lend a connection of the driver; one that turns out to be broken is thrown away with its idle siblings.
+
+        Errors of the database inside the block are translated; ``doing`` completes "while …" in their messages.
+        """
+        self._check_open()
+        with translated(self.address, doing), self._checked_out() as lent:
+            raw = lent.driver_connection
+            mode = getattr(raw, self._mode)
+            if mode != self._autocommit:
+                setattr(raw, self._mode, self._autocommit)
+            try:
+                with self._watched(lent, raw):
+                    yield raw
+            finally:
+                if mode != self._autocommit and lent.is_valid:
+                    setattr(raw, self._mode, mode)
+
+    @contextmanager
+    def writing(self, doing: str) -> Iterator[Any]:
+        """Lend a connection inside a transaction that may write: commit at the end, roll back on an exception."""
+        with self.connection(doing) as raw, _transaction(raw, self._begin_write):
+            yield raw
+
+    @contextmanager
+    def reading(self, doing: str) -> Iterator[Any]:
+        """Lend a connection inside a transaction that sees one snapshot."""
+        with self.connection(doing) as raw, _transaction(raw, self._begin_read):
+            yield raw
+
+    @contextmanager
+    def core(self, doing: str) -> Iterator[Connection]:
+        """Lend a connection of SQLAlchemy's, for what is done once, inside a transaction that may write."""
+        self._check_open()
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        with translated(self.address, doing), engine.connect() as connection:
+            raw = connection.connection.driver_connection
+            with self._watched(connection, raw), _transaction(raw, self._begin_write):
+                yield connection
+
+    def close(self) -> None:
+        """Close the connections, unless the engine is the user's. Idempotent."""
+        self._closed = True
+        if self._owned:
+            self.engine.dispose()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ClosedError(f"the store {self.address} is closed; open a new one")
+
+    @contextmanager
+    def _checked_out(self) -> Iterator[PoolProxiedConnection]:
+        lent = self.engine.raw_connection()
+        try:
+            yield lent
+        finally:
+            lent.close()
+
+    @contextmanager
+    def _watched(self, lent: PoolProxiedConnection | Connection, raw: Any) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            # SQLAlchemy does not see errors of the driver, as that is used below it.
+            if is_database_error(error) and self.engine.dialect.is_disconnect(error, raw, None):  # type: ignore[arg-type]
+                lent.invalidate(error)
+                self.engine.dispose()
+            raise
+
+
+def use_write_ahead_log(raw: Any) -> None:
+    """Let readers of an SQLite file go on while a batch is written to it; the file remembers."""
+    for attempt in range(_SWITCH_ATTEMPTS + 1):
+        try:
+            raw.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # Two that switch at the same moment are not made to wait for each other, whatever the timeout.
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or attempt == _SWITCH_ATTEMPTS:
+                raise
+            time.sleep(_SWITCH_PAUSE)
+        else:
+            return
+
+
+@contextmanager
+def _transaction(raw: Any, begin: str) -> Iterator[None]:
+    raw.execute(begin)
+    try:
+        yield
+    except BaseException:
+        with suppress(Exception):  # the error that brought us here is the one to show
+            raw.rollback()
+        raise
+    raw.execute("COMMIT")
+
+
+def _begin_write(kind: str, timeouts: Timeouts) -> str:
+    if kind == SQLITE:
+        return "BEGIN IMMEDIATE"
+    settings = {
+        "lock_timeout": _milliseconds(timeouts.lock),
+        "idle_in_transaction_session_timeout": _milliseconds(timeouts.idle),
+        "statement_timeout": _milliseconds(timeouts.statement),
+        "client_encoding": "UTF8",  # what is packed by hand is in UTF-8, whatever the database is in
+        # Statistics lag behind bulk loading, and a plan made for a small table may outlive it. Every statement
+        # of a batch is a set of index probes, so nothing else may be planned.
+        "enable_seqscan": "off",
+        "enable_bitmapscan": "off",
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+    }
+    # One message, one round trip.
+    return "; ".join(
+        ["BEGIN ISOLATION LEVEL READ COMMITTED", *(f"SET LOCAL {name} = '{value}'" for name, value in settings.items())]
+    )
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))  # PostgreSQL takes 0 for "never"
