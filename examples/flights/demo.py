@@ -7,6 +7,7 @@ import time
 from contextlib import closing
 from multiprocessing.connection import wait
 from pathlib import Path
+from typing import Self
 
 import click
 
@@ -49,13 +50,10 @@ def _run(log: str, store: str) -> None:
         log_address, store_address = opened_log.address, opened_store.address  # these hide passwords
         click.echo(f"log    {log_address}\nstore  {store_address}\n")
         opened_log.create_topic(flights.name, flights.partitions)
-    race = Race(log, store)
-    try:
+    with Race(log, store) as race:
         race.watch()
-        race.show_figures()
-        story.tell(log, store)
-    finally:
-        race.stop()
+    race.show_figures()
+    story.tell(log, store)
     story.go_on(log_address, store_address)
 
 
@@ -77,14 +75,25 @@ class Race:
         self._publisher = Process(publish, log)
         self._worker = Process(project, log, store)
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._publisher.end()
+        self._worker.end()
+        self._reader.close()
+
     def watch(self) -> None:
         """Show how far both are; return when both are done."""
         while not self._projected:
             racing = [self._worker] if self._published else [self._publisher, self._worker]
             heard = wait([process.reports for process in racing], timeout=_REDRAW_SECONDS)
-            for process in racing:
-                if process.reports in heard:
-                    process.listen()
+            try:
+                for process in racing:
+                    if process.reports in heard:
+                        process.listen()
+            except EOFError:
+                raise click.ClickException("a process of the demo has ended; it may have said why above") from None
             if not self._published and self._publisher.latest.ends:
                 self._published = self._seconds()
             if self._published and self._is_projected():
@@ -92,7 +101,7 @@ class Race:
             self._draw()
 
     def show_figures(self) -> None:
-        """Print how long it took, and what became of the events."""
+        """Print how long it took, and what became of the events. To be asked after the race."""
         progress = self._worker.latest.progress
         assert progress is not None
         became = progress.tally
@@ -104,12 +113,6 @@ class Race:
             f"  {became.applied:,} applied, {became.late:,} of them late; {became.duplicates:,} duplicates\n"
             "peak memory: publisher {:.0f} MB, worker {:.0f} MB, this process {:.0f} MB".format(*peaks)
         )
-
-    def stop(self) -> None:
-        """End what still runs."""
-        self._publisher.stop()
-        self._worker.stop()
-        self._reader.close()
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started

@@ -69,7 +69,7 @@ def project(send: Send, log: str, store: str) -> None:
 
     with Worker(aircraft, log, store, progress=show) as worker:
         signal.signal(signal.SIGTERM, lambda *_: worker.stop())
-        worker.run()
+        show(worker.run())
 
 
 class Process:
@@ -91,18 +91,19 @@ class Process:
     def listen(self) -> None:
         """Take the next report.
 
-        :raises ClickException: if it says that the process gave up, or there is none as the process has ended.
+        :raises EOFError: if there is none, as the process has ended.
+        :raises ClickException: if the process says that it gives up.
         """
-        try:
-            self.latest = self.reports.recv()
-        except EOFError:
-            raise ClickException("a process of the demo has ended; it may have said why above") from None
+        self.latest = self.reports.recv()
         if self.latest.error is not None:
             raise ClickException(self.latest.error)
 
-    def stop(self) -> None:
-        """Ask the process to end, and wait until it has."""
+    def end(self) -> None:
+        """Ask the process to end, and take what it still has to say. Idempotent."""
         self._process.terminate()
+        with suppress(EOFError):
+            while True:
+                self.listen()
         self._process.join()
 
 

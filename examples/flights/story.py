@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from everwhen import Basis, Publisher, Reader
+from everwhen import Basis, Publisher, Reader, Worker
 from examples.flights.model import Aircraft, Departed, Flight, Landed, aircraft, flights
 
 TAIL = "N725MQ"
@@ -18,17 +18,14 @@ OWN = "DEMO-1"
 """An aircraft that the demo makes up, so that the real ones stay as they are."""
 _OWN_FIRST_DAY = datetime(2014, 2, 1, tzinfo=UTC)
 
-_PATIENCE = 60.0
-"""Seconds."""
-
 
 def tell(log: str, store: str) -> None:
-    """Ask and show the answers. A worker must be running: at the end something is published."""
+    """Ask, and show the answers."""
     with Reader(aircraft, store) as reader:
         _one_aircraft(reader)
         _its_timeline(reader)
         _all_aircraft(reader)
-        _late_event(reader, log)
+        _late_event(reader, log, store)
 
 
 def go_on(log: str, store: str) -> None:
@@ -77,34 +74,36 @@ def _all_aircraft(reader: Reader[Aircraft]) -> None:
     click.echo("  most stand at " + ", ".join(f"{airport} ({count})" for airport, count in standing.most_common(6)))
 
 
-def _late_event(reader: Reader[Aircraft], log: str) -> None:
+def _late_event(reader: Reader[Aircraft], log: str, store: str) -> None:
     _ask("And if an event arrives late?", f'reader.get("{OWN}", valid_at=..., basis=before)')
     # A day of its own for each time that the story is told on one log.
     day = _OWN_FIRST_DAY + timedelta(days=len(reader.history(OWN)))
-    with Publisher(flights, log) as publisher:
 
-        def publish(event: Flight, hours: float) -> None:
-            receipt = publisher.publish(OWN, event, occurred_at=day + timedelta(hours=hours))
-            reader.wait_for(receipt, timeout=_PATIENCE)
+    def happen(*events: tuple[float, Flight]) -> None:
+        with Publisher(flights, log) as publisher:
+            for hours, event in events:
+                publisher.publish(OWN, event, occurred_at=day + timedelta(hours=hours))
+        with Worker(aircraft, log, store) as worker:
+            worker.run(until="end")
 
-        def show(label: str, basis: Basis | None = None) -> Basis:
-            answers = [reader.get(OWN, valid_at=day + timedelta(hours=hour), basis=basis) for hour in (10, 18)]
-            seen = [(_place(state), state.miles) for state in (answer.require() for answer in answers)]
-            click.echo(
-                f"    {label:18}" + "".join(f"{f'{place}, {miles:,} miles':26}" for place, miles in seen).rstrip()
-            )
-            return answers[0].basis
+    def show(label: str, basis: Basis | None = None) -> Basis:
+        answers = [reader.get(OWN, valid_at=day + timedelta(hours=hour), basis=basis) for hour in (10, 18)]
+        seen = [(_place(state), state.miles) for state in (answer.require() for answer in answers)]
+        click.echo(f"    {label:18}" + "".join(f"{f'{place}, {miles:,} miles':26}" for place, miles in seen).rstrip())
+        return answers[0].basis
 
-        publish(Departed(carrier="UA", flight=1, origin="JFK", dest="BOS"), 8)
-        publish(Departed(carrier="UA", flight=2, origin="BOS", dest="ORD"), 12)
-        publish(Landed(carrier="UA", flight=2, origin="BOS", dest="ORD", distance=867, air_time=150), 14.5)
-        click.echo(f"  {OWN} left JFK on {day:%d %B %Y} at 08:00 and BOS at 12:00, and landed at ORD at 14:30.")
-        click.echo(f"    {'':18}{'at 10:00':26}at 18:00")
-        before = show("known so far")
-        publish(Landed(carrier="UA", flight=1, origin="JFK", dest="BOS", distance=187, air_time=45), 8.75)
-        click.echo("  Only now we learn that it had landed at BOS at 08:45.")
-        show("known now")
-        show("as known before", before)
+    happen(
+        (8, Departed(carrier="UA", flight=1, origin="JFK", dest="BOS")),
+        (12, Departed(carrier="UA", flight=2, origin="BOS", dest="ORD")),
+        (14.5, Landed(carrier="UA", flight=2, origin="BOS", dest="ORD", distance=867, air_time=150)),
+    )
+    click.echo(f"  {OWN} left JFK on {day.day} {day:%B %Y} at 08:00 and BOS at 12:00, and landed at ORD at 14:30.")
+    click.echo(f"    {'':18}{'at 10:00':26}at 18:00")
+    before = show("known so far")
+    happen((8.75, Landed(carrier="UA", flight=1, origin="JFK", dest="BOS", distance=187, air_time=45)))
+    click.echo("  Only now we learn that it had landed at BOS at 08:45.")
+    show("known now")
+    show("as known before", before)
 
 
 def _ask(question: str, call: str) -> None:

@@ -149,6 +149,7 @@ def test_an_engine_of_the_user(kind: str, request: pytest.FixtureRequest, tmp_pa
     """It works the same, its connections come back in the mode they had, and closing the store leaves it open."""
     url = request.getfixturevalue("postgres_url") if kind == "postgresql" else f"sqlite:///{tmp_path}/store.db"
     mine = create_engine(url, pool_size=1, max_overflow=0)
+    pool = mine.pool
     store = SqlStore(mine)
     (part,) = prepared(store)
     part.write(Changes(inserted=[version()], heads=[head(version())]))
@@ -157,6 +158,7 @@ def test_an_engine_of_the_user(kind: str, request: pytest.FixtureRequest, tmp_pa
     with reader.snapshot(AsOf(50)) as (_, stream):
         assert len(list(stream)) == 1
     store.close()
+    assert mine.pool is pool
     with mine.connect() as connection:
         connection.exec_driver_sql("CREATE TABLE mine (n INTEGER)")
         connection.exec_driver_sql("INSERT INTO mine VALUES (1)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -59,6 +60,7 @@ class Admin:
         self._lock = threading.Lock()
         self._client: AdminClient | None = None
         self._trouble: KafkaError | None = None
+        self._mock: bool | None = None
 
     def describe(self, topic: str) -> TopicDescription:
         """Identify the topic.
@@ -67,10 +69,10 @@ class Admin:
         :raises LogUnavailable: if no broker answers.
         """
         where = self._where(topic)
-        cluster_id = self._cluster_id(where)
-        if cluster_id.startswith(_MOCK):
-            return self._describe_in_mock(topic, cluster_id)
+        if self._is_mock(where):
+            return self._describe_in_mock(topic)
         found = self._ask(where, _topic(topic))
+        cluster_id = self._ask(where, _cluster_id)
         return TopicDescription(topic, len(found.partitions), cluster_id, _id_of(found))
 
     def topic_id(self, topic: str, within: float) -> str:
@@ -80,7 +82,7 @@ class Admin:
         :raises LogUnavailable: if no broker answers.
         """
         where = self._where(topic)
-        if self._cluster_id(where).startswith(_MOCK):
+        if self._is_mock(where):
             return _UNKNOWN_ID
         return _id_of(self._ask(where, _topic(topic, within)))
 
@@ -118,7 +120,7 @@ class Admin:
         :raises LogError: if the settings may not be read.
         """
         where = self._where(topic)
-        if self._cluster_id(where).startswith(_MOCK):
+        if self._is_mock(where):
             self.describe(topic)
             logger.warning("%s: a mock cluster has no settings to check", where)
             return []
@@ -148,16 +150,18 @@ class Admin:
         with self._lock:
             self._client = None
 
-    def _describe_in_mock(self, topic: str, cluster_id: str) -> TopicDescription:
+    def _describe_in_mock(self, topic: str) -> TopicDescription:
         """librdkafka's mock cluster answers metadata requests only."""
         where = self._where(topic)
-        found = self._ask(where, _metadata).topics.get(topic)
+        cluster = self._ask(where, _metadata)
+        found = cluster.topics.get(topic)
         if found is None:
             raise TopicNotFound(f"{where}: there is no such topic; {CREATE_REMEDY}")
-        return TopicDescription(topic, len(found.partitions), cluster_id, _UNKNOWN_ID)
+        return TopicDescription(topic, len(found.partitions), cluster.cluster_id, _UNKNOWN_ID)
 
-    def _cluster_id(self, where: str) -> str:
-        return self._ask(where, _cluster_id) or ""
+    def _is_mock(self, where: str) -> bool:
+        self._reach(self._open(), where)
+        return self._mock is True
 
     def _wait_until_known(self, topic: str) -> None:
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -193,10 +197,11 @@ class Admin:
         deadline = time.monotonic() + ANSWER_SECONDS
         client.poll(0)
         self._trouble = None
-        while not _cluster_id(client):
+        while self._mock is None:
+            self._mock = _meet(client)
             client.poll(0)
             error = self._cause(KafkaError(TIMED_OUT, "no broker has answered"))
-            if error.code() in WRONG_CREDENTIALS or time.monotonic() > deadline:
+            if self._mock is None and (error.code() in WRONG_CREDENTIALS or time.monotonic() > deadline):
                 raise translate(error, where)
 
     def _cause(self, error: KafkaError) -> KafkaError:
@@ -257,8 +262,15 @@ def _metadata(client: AdminClient) -> Any:
     return client.list_topics(timeout=ANSWER_SECONDS)
 
 
-def _cluster_id(client: AdminClient) -> str | None:
-    try:
-        return client.cluster_id(timeout=_FIRST_ANSWER_SECONDS)
-    except KafkaException:
-        return None
+def _cluster_id(client: AdminClient) -> str:
+    return client.describe_cluster(request_timeout=ANSWER_SECONDS).result().cluster_id or ""
+
+
+def _meet(client: AdminClient) -> bool | None:
+    """Say whether it is librdkafka's mock cluster; ``None`` if nobody answers."""
+    with suppress(KafkaException):
+        client.describe_cluster(request_timeout=_FIRST_ANSWER_SECONDS).result()
+        return False
+    with suppress(KafkaException):
+        return str(client.list_topics(timeout=_FIRST_ANSWER_SECONDS).cluster_id).startswith(_MOCK)
+    return None

@@ -72,14 +72,17 @@ class KafkaWriter:
             producer = self._open()
             try:
                 producer.produce(self._topic, value, key, headers=given, on_delivery=report)
-                return
             except BufferError:
                 self._serve(producer, _WAIT_FOR_ROOM)
+                continue
             except KafkaException as exception:
                 error = error_of(exception)
                 if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
                     raise self._too_large(size) from exception
                 raise translate_delivery(self._fatal or error, self._topic) from exception
+            # Answers are handed out as we go: nobody else may ask for them for a long time.
+            self._serve(producer, 0)
+            return
 
     def poll(self, timeout: float) -> None:
         """Wait up to ``timeout`` seconds for acknowledgements and hand them out; return at once if none is due.

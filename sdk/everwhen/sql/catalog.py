@@ -51,16 +51,21 @@ class Catalog:
         :raises ProjectionNotFound: naming the projections that are there.
         :raises StoreMismatch: if the tables are of another schema version.
         """
+        if self._database.is_absent():
+            raise self._not_found(projection, "there is no such file, and no projection at all")
         names: list[str] = []
-        with self._database.core(f"looking for projection {projection}") as connection:
+        with self._database.core(f"looking for projection {projection}", reading=True) as connection:
             if self._exists(connection):
                 self._check_version(connection)
                 if (generation := self._live(connection, projection)) is not None:
                     return generation
                 names = self._names(connection)
-        raise ProjectionNotFound(
-            f"{self._database.address} holds nothing of projection {projection!r}; it holds "
-            f"{', '.join(names) or 'no projection at all'}. Check the name and the URL, or run its worker first"
+        raise self._not_found(projection, f"it holds {', '.join(names) or 'no projection at all'}")
+
+    def _not_found(self, projection: str, instead: str) -> ProjectionNotFound:
+        return ProjectionNotFound(
+            f"{self._database.address} holds nothing of projection {projection!r}; {instead}. Check the name and the "
+            "URL, or run its worker first"
         )
 
     def _create_shared(self, connection: Connection) -> None:

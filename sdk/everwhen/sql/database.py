@@ -6,6 +6,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection
@@ -77,14 +78,20 @@ class Database:
             yield raw
 
     @contextmanager
-    def core(self, doing: str) -> Iterator[Connection]:
-        """Lend a connection of SQLAlchemy's, for what is done once, inside a transaction that may write."""
+    def core(self, doing: str, *, reading: bool = False) -> Iterator[Connection]:
+        """Lend a connection of SQLAlchemy's, for what is done once, inside a transaction."""
         self._check_open()
         engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        begin = self._begin_read if reading else self._begin_write
         with translated(self.address, doing), engine.connect() as connection:
             raw = connection.connection.driver_connection
-            with self._watched(connection, raw), _transaction(raw, self._begin_write):
+            with self._watched(connection, raw), _transaction(raw, begin):
                 yield connection
+
+    def is_absent(self) -> bool:
+        """Whether this is an SQLite file that does not exist: connecting would make an empty one."""
+        file = self.engine.url.database
+        return self.kind == SQLITE and file is not None and not file.startswith("file:") and not Path(file).exists()
 
     def close(self) -> None:
         """Close the connections, unless the engine is the user's. Idempotent."""

@@ -17,8 +17,6 @@ from everwhen.sql.types import Blob, Flag, Id, Instant, JsonText
 SCHEMA = "everwhen"
 SCHEMA_VERSION = 1
 _ROOM = {"fillfactor": 70}  # rows that are updated stay on their page, and so out of the index
-PARTS = ("versions", "superseded", "entities", "withdrawals", "conflicts", "quarantine")
-"""The tables of a generation; the fields of :class:`GenerationTables`."""
 
 
 class SharedTables:
