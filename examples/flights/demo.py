@@ -82,6 +82,7 @@ class Race:
         self._publisher.end()
         self._worker.end()
         self._reader.close()
+        self._draw(last=True)  # the worker's last word may come after its last commit
 
     def watch(self) -> None:
         """Show how far both are; return when both are done."""
@@ -98,10 +99,11 @@ class Race:
                 self._published = self._seconds()
             if self._published and self._is_projected():
                 self._projected = self._seconds()
-            self._draw()
+            else:
+                self._draw()
 
     def show_figures(self) -> None:
-        """Print how long it took, and what became of the events. To be asked after the race."""
+        """Print how long it took, and what became of the events. To be called after the race."""
         progress = self._worker.latest.progress
         assert progress is not None
         became = progress.tally
@@ -125,18 +127,19 @@ class Race:
             return False
         return True
 
-    def _draw(self) -> None:
+    def _draw(self, *, last: bool = False) -> None:
         """On a terminal two bars in one line, elsewhere a line now and then."""
         live = sys.stdout.isatty()
-        if not self._projected and time.monotonic() - self._drawn < (_REDRAW_SECONDS if live else _LINE_SECONDS):
+        if not last and time.monotonic() - self._drawn < (_REDRAW_SECONDS if live else _LINE_SECONDS):
             return
         self._drawn = time.monotonic()
+        seconds = self._projected or self._seconds()
         published, projected = self._publisher.latest.events, self._worker.latest.events
         if live:
-            line = f"\rpublished {_bar(published)}  projected {_bar(projected)}  {self._seconds():3.0f} s"
-            click.echo(line, nl=bool(self._projected))
+            line = f"\rpublished {_bar(published)}  projected {_bar(projected)}  {seconds:3.0f} s"
+            click.echo(line, nl=last)
         else:
-            click.echo(f"{self._seconds():3.0f} s  published {published:,}  projected {projected:,}")
+            click.echo(f"{seconds:3.0f} s  published {published:,}  projected {projected:,}")
 
 
 def _bar(events: int) -> str:

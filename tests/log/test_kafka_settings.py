@@ -9,7 +9,10 @@ import sys
 import pytest
 
 from everwhen.errors import SettingsError
-from everwhen.kafka import KafkaLog, KafkaSettings
+from everwhen.kafka import KafkaLog, KafkaSettings, consumer
+from everwhen.kafka.admin import Admin
+from everwhen.ports.log import TopicDescription
+from everwhen.testing.log_conformance import Follower
 
 HERE = {"bootstrap.servers": "localhost:9092"}
 
@@ -109,16 +112,16 @@ def test_what_cannot_be_meant(settings: dict[str, object], says: str) -> None:
 def test_defaults() -> None:
     """The guarantees are set; the rest is fast and can be changed."""
     settings = KafkaSettings(HERE)
-    producer, consumer = settings.producer(), settings.consumer("g")
+    producer, reading = settings.producer(), settings.consumer("g")
     assert (producer["acks"], producer["enable.idempotence"], producer["partitioner"]) == (
         "all",
         "true",
         "murmur2_random",
     )
     assert (producer["linger.ms"], producer["compression.type"]) == ("5", "lz4")
-    assert (consumer["group.id"], consumer["auto.offset.reset"]) == ("g", "error")
-    assert (consumer["isolation.level"], consumer["enable.auto.commit"]) == ("read_committed", "false")
-    assert consumer["partition.assignment.strategy"] == "cooperative-sticky"
+    assert (reading["group.id"], reading["auto.offset.reset"]) == ("g", "error")
+    assert (reading["isolation.level"], reading["enable.auto.commit"]) == ("read_committed", "false")
+    assert reading["partition.assignment.strategy"] == "cooperative-sticky"
     assert settings.cooperative
     assert settings.size_limit == 999_488
 
@@ -186,3 +189,12 @@ def test_no_client_without_kafka() -> None:
     """Who has a local log does not load confluent_kafka."""
     program = "import sys, everwhen.local, everwhen.ports.log; sys.exit('confluent_kafka' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_librdkafka_that_skips_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever confluent-kafka's own version: its issue 4844 loses a record without a word."""
+    monkeypatch.setattr(consumer, "libversion", lambda: ("2.13.0", 0x020D00FF))
+    settings = KafkaSettings(HERE)
+    topic = TopicDescription("t", 1, "cluster", "id")
+    with pytest.raises(SettingsError, match=r"librdkafka 2\.13\.0 .* 2\.13\.2 or newer"):
+        consumer.KafkaConsumer(settings, Admin(settings), topic, Follower(), group="g", partitions=None)

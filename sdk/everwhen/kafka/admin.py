@@ -196,7 +196,8 @@ class Admin:
         """
         deadline = time.monotonic() + ANSWER_SECONDS
         client.poll(0)
-        self._trouble = None
+        if self._mock is not None:
+            self._trouble = None
         while self._mock is None:
             self._mock = _meet(client)
             client.poll(0)

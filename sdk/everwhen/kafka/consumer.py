@@ -6,9 +6,25 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import (
+    TIMESTAMP_NOT_AVAILABLE,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Message,
+    TopicPartition,
+    libversion,
+)
 
-from everwhen.errors import ArgumentError, EverwhenError, LogError, LogUnavailable, OffsetOutOfRange, TopicNotFound
+from everwhen.errors import (
+    ArgumentError,
+    EverwhenError,
+    LogError,
+    LogUnavailable,
+    OffsetOutOfRange,
+    SettingsError,
+    TopicNotFound,
+)
 from everwhen.kafka.errors import (
     END_OF_PARTITION,
     OUT_OF_RANGE,
@@ -30,6 +46,8 @@ if TYPE_CHECKING:
     from everwhen.ports.log import AssignmentListener, TopicDescription
 
 _MICROS_PER_MILLI = 1000
+_FIRST_LIBRDKAFKA = 0x020D02FF
+"""2.13.2. From 2.2.0 on, the end of a partition moved the position on by one, for pause, resume and seek."""
 _LOOK_AGAIN_SECONDS = 10.0
 """How soon an idle consumer learns that its topic was deleted."""
 _IDENTITY_SECONDS = 2.0
@@ -53,6 +71,7 @@ class KafkaConsumer:
         group: str,
         partitions: Sequence[int] | None,
     ) -> None:
+        _refuse_skipping_librdkafka()
         self._guard = Guard(f"the consumer of topic {topic.name!r}")
         self._where = f"topic {topic.name!r} in {settings.address}"
         self._admin = admin
@@ -319,6 +338,16 @@ class KafkaConsumer:
 
     def _places(self, partitions: Iterable[int]) -> list[TopicPartition]:
         return [TopicPartition(self._topic, partition) for partition in sorted(partitions)]
+
+
+def _refuse_skipping_librdkafka() -> None:
+    """confluent-kafka can be built against a librdkafka of the system's, so its own version does not tell."""
+    name, number = libversion()
+    if number < _FIRST_LIBRDKAFKA:
+        raise SettingsError(
+            f"librdkafka {name} can skip the record after the end of a partition (its issue 4844); install "
+            "confluent-kafka 2.13.2 or newer, with a librdkafka of 2.13.2 or newer"
+        )
 
 
 def _check_starts(where: str, partitions: Sequence[int], starts: Mapping[int, int]) -> None:

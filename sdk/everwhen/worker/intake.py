@@ -85,8 +85,9 @@ class Taken(NamedTuple):
 
 
 def _check_ids(meta: headers.Meta) -> None:
-    for name, value in (("the key", meta.entity_id), ("the header ce_id", meta.id)):
-        if len(value) > ID_LIMIT // 4 and len(value.encode()) > ID_LIMIT:
+    indexed = ("the key", meta.entity_id), ("the header ce_id", meta.id), ("the header ce_withdraws", meta.withdraws)
+    for name, value in indexed:
+        if value is not None and len(value) > ID_LIMIT // 4 and len(value.encode()) > ID_LIMIT:
             raise MalformedRecord(f"{name} is longer than {ID_LIMIT} bytes")
     if "\0" in f"{meta.entity_id}{meta.id}{meta.correlation_id}{meta.causation_id}{meta.withdraws}":
         raise MalformedRecord("an id holds a NUL character, which no database text can hold")
