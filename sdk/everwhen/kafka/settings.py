@@ -24,6 +24,8 @@ _MOST_IN_FLIGHT = 5
 _BOTH = {"client.id": "everwhen"}
 _PRODUCER = {"linger.ms": "5", "compression.type": "lz4"}
 _PRODUCER_BOUND = {"enable.idempotence": "true", "acks": "all", "partitioner": "murmur2_random"}
+# What a worker has fetched it holds itself, within a bound; librdkafka's own 64 MB would come on top of that.
+_CONSUMER = {"queued.max.messages.kbytes": "16384"}
 _CONSUMER_BOUND = {
     "isolation.level": "read_committed",
     "enable.auto.commit": "false",
@@ -77,7 +79,7 @@ class KafkaSettings:
 
     def consumer(self, group: str) -> dict[str, Any]:
         """Return the configuration of a consumer: committed records only, positions kept by us."""
-        config = _BOTH | self._given | _CONSUMER_BOUND | {"group.id": group}
+        config = _BOTH | _CONSUMER | self._given | _CONSUMER_BOUND | {"group.id": group}
         # A group of KIP-848 is assigned by the broker, and librdkafka refuses the setting there.
         if config.get("group.protocol") != "consumer":
             config.setdefault("partition.assignment.strategy", "cooperative-sticky")

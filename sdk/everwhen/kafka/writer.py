@@ -29,9 +29,9 @@ _LONGEST_WAIT = 1.0
 class KafkaWriter:
     """A :class:`~everwhen.ports.log.LogWriter` on librdkafka's idempotent producer. Thread-safe.
 
-    ``acknowledged`` is called in the thread that is inside :meth:`poll`, :meth:`flush`, :meth:`close`, or
-    :meth:`send` while it waits for room in librdkafka's queue (``queue.buffering.max.messages`` and ``.kbytes``): do
-    not hold a lock around ``send`` that ``acknowledged`` takes.
+    ``acknowledged`` is called in the thread that is inside :meth:`send`, :meth:`poll`, :meth:`flush` or :meth:`close`:
+    do not hold a lock around ``send`` that ``acknowledged`` takes. ``send`` blocks while librdkafka's queue is full
+    (``queue.buffering.max.messages`` and ``.kbytes``).
 
     A record is refused for good after ``message.timeout.ms`` (5 minutes by default) without an acknowledgement.
     """

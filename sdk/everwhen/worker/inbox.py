@@ -11,8 +11,8 @@ from everwhen.errors import EverwhenError
 from everwhen.ports.log import Chunk, Record
 from everwhen.worker.projector import Owned
 
-_RECORD_OVERHEAD = 700
-"""About what a record weighs in memory apart from its key and value, in bytes: headers, objects."""
+_RECORD_OVERHEAD = 1_500
+"""About what a record weighs in memory apart from its key and value, in bytes: nearly all of it is headers."""
 
 
 class Work(NamedTuple):
