@@ -25,6 +25,7 @@ from everwhen.errors import (
     SettingsError,
     TopicNotFound,
 )
+from everwhen.guard import Guard
 from everwhen.kafka.errors import (
     END_OF_PARTITION,
     OUT_OF_RANGE,
@@ -34,7 +35,6 @@ from everwhen.kafka.errors import (
     translate,
     translate_settings,
 )
-from everwhen.kafka.guard import Guard
 from everwhen.kafka.logs import logger
 from everwhen.ports.log import Chunk, Record
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everwhen.errors import TopicNotFound
+from everwhen.guard import Guard
 from everwhen.kafka.admin import Admin
 from everwhen.kafka.consumer import KafkaConsumer
-from everwhen.kafka.guard import Guard
 from everwhen.kafka.settings import KafkaSettings
 from everwhen.kafka.writer import KafkaWriter
 

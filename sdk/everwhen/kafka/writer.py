@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from everwhen.errors import ClosedError, EventTooLarge
+from everwhen.guard import Guard
 from everwhen.kafka.errors import WRONG_CREDENTIALS, error_of, translate_delivery, translate_settings
-from everwhen.kafka.guard import Guard
 from everwhen.kafka.logs import logger
 from everwhen.positions import Position
 

@@ -7,11 +7,11 @@ import time
 from typing import TYPE_CHECKING
 
 from everwhen.errors import ArgumentError, OffsetOutOfRange, TopicNotFound
+from everwhen.guard import Guard
 from everwhen.local import headers as header_codec
 from everwhen.local.database import check_topic, connect, find_topic, next_offset
 from everwhen.local.errors import translated
 from everwhen.local.group import Membership
-from everwhen.local.guard import Guard
 from everwhen.ports.log import AssignmentListener, Chunk, Record
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everwhen.errors import ArgumentError, SettingsError
+from everwhen.guard import Guard
 from everwhen.local.consumer import LocalConsumer
 from everwhen.local.database import connect, find_topic, missing_topic, next_offset, writing
 from everwhen.local.errors import translated
-from everwhen.local.guard import Guard
 from everwhen.local.writer import LocalWriter
 from everwhen.ports.clock import Clock, SystemClock
 from everwhen.ports.log import AssignmentListener, TopicDescription

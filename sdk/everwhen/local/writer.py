@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from everwhen.errors import EventTooLarge, EverwhenError, PublishError
+from everwhen.guard import Guard
 from everwhen.local import headers as header_codec
 from everwhen.local.database import check_topic, connect, find_topic, next_offset, writing
 from everwhen.local.errors import translate
-from everwhen.local.guard import Guard
 from everwhen.local.murmur2 import partition_of
 from everwhen.positions import Position
 

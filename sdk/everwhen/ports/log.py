@@ -61,7 +61,7 @@ class LogWriter(Protocol):
     def send(self, key: bytes, value: bytes | None, headers: Sequence[Header], acknowledged: Acknowledged) -> None:
         """Queue one record; block while the local queue is full.
 
-        ``acknowledged`` is called later, from :meth:`poll`, :meth:`flush` or a thread of the writer.
+        ``acknowledged`` is called later, from :meth:`send`, :meth:`poll`, :meth:`flush` or a thread of the writer.
 
         :raises PublishError: if the record can never be sent.
         """

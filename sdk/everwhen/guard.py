@@ -1,4 +1,4 @@
-"""Finds use after close and use in a forked child, before SQLite or a missing thread does."""
+"""Finds use after close and use in a forked child, before a client library or a missing thread does."""
 
 from __future__ import annotations
 
