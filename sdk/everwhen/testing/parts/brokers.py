@@ -46,10 +46,13 @@ class Program:
         """The command line; ``heap`` is in Java's notation, such as ``256m``."""
         # This collector and this compiler start fastest and need least, which is all that a test asks of a broker.
         quick = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+        # Libraries that Java unpacks go into the broker's own directory, where it runs: a killed one cleans nothing up.
+        own = ("-Djava.io.tmpdir=.", "-XX:-UsePerfData")
         return [
             str(self.java.path),
             f"-Xmx{heap}",
             *quick,
+            *own,
             *self.options,
             "-cp",
             classpath(self.jars),
