@@ -18,6 +18,9 @@ from everwhen.instants import Micros, parse_instant
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """A record's headers in their order, as Kafka has them."""
 
+ID_LIMIT = 512
+"""The longest entity id and event id, in bytes of UTF-8: they share an index key, which PostgreSQL bounds at 2,704."""
+
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive arithmetic is faster, and both ends are UTC here
 _MICROSECOND = timedelta(microseconds=1)
 _VERSION_1 = re.compile(rb"1\.\d+")

@@ -17,9 +17,6 @@ from everwhen.ports.log import Log, LogWriter
 from everwhen.positions import Position
 from everwhen.publisher.receipt import Receipt
 
-ID_LIMIT = 512
-"""The longest id, in bytes of UTF-8. Ids lead index keys, which PostgreSQL bounds at about 2,700 bytes."""
-
 _RECORD_OVERHEAD = 100
 """An upper bound of what a record adds to its key, value and headers (record batch v2: lengths, deltas, attributes)."""
 _HEADER_OVERHEAD = 10
@@ -196,8 +193,8 @@ def _usable(name: str, value: Any) -> bytes:
         data = value.encode()
     except UnicodeEncodeError:
         raise ArgumentError(f"{name} holds a lone surrogate, which is not text") from None
-    if len(data) > ID_LIMIT:
-        raise ArgumentError(f"{name} is {len(data)} bytes long; the limit is {ID_LIMIT}")
+    if len(data) > headers.ID_LIMIT:
+        raise ArgumentError(f"{name} is {len(data)} bytes long; the limit is {headers.ID_LIMIT}")
     if b"\0" in data:
         raise ArgumentError(f"{name} holds a NUL character, which no database text can hold")
     return data

@@ -12,9 +12,6 @@ from everwhen.positions import Position
 from everwhen.projection import Arrival, Projection
 from everwhen.projection.rows import Version
 
-ID_LIMIT = 512
-"""The longest entity id and event id, in bytes of UTF-8: they share an index key, which PostgreSQL bounds at 2,704."""
-
 
 class Intake:
     """Reads the records of one projection's topic.
@@ -87,7 +84,7 @@ class Taken(NamedTuple):
 def _check_ids(meta: headers.Meta) -> None:
     indexed = ("the key", meta.entity_id), ("the header ce_id", meta.id), ("the header ce_withdraws", meta.withdraws)
     for name, value in indexed:
-        if value is not None and len(value) > ID_LIMIT // 4 and len(value.encode()) > ID_LIMIT:
-            raise MalformedRecord(f"{name} is longer than {ID_LIMIT} bytes")
+        if value is not None and len(value) > headers.ID_LIMIT // 4 and len(value.encode()) > headers.ID_LIMIT:
+            raise MalformedRecord(f"{name} is longer than {headers.ID_LIMIT} bytes")
     if "\0" in f"{meta.entity_id}{meta.id}{meta.correlation_id}{meta.causation_id}{meta.withdraws}":
         raise MalformedRecord("an id holds a NUL character, which no database text can hold")
