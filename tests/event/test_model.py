@@ -74,6 +74,21 @@ def test_a_type_that_is_no_avro_name_is_refused(name: Any) -> None:
             pass
 
 
+def test_the_packages_own_prefix_is_reserved() -> None:
+    """A class of a user's could otherwise be taken for an event that the package brings along."""
+    for name in ("everwhen.retracted", "everwhen.sub.mine"):
+        with pytest.raises(DeclarationError, match=f"^Odd: type='{name}' begins with everwhen., which is reserved"):
+
+            class Odd(Event, type=name):
+                pass
+
+    class Fine(Event, type="everwhens.noted"):
+        pass
+
+    class AlsoFine(Event, type="shop.everwhen.noted"):
+        pass
+
+
 @pytest.mark.parametrize("config", [ConfigDict(frozen=False), ConfigDict(extra="allow"), ConfigDict(extra="ignore")])
 def test_an_event_stays_frozen_and_closed(config: ConfigDict) -> None:
     """A configuration that would open it is refused."""

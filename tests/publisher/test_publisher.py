@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 import uuid
-from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -24,53 +23,12 @@ from everwhen.errors import (
     SettingsError,
 )
 from everwhen.event import headers
-from everwhen.ports.log import Record
 from everwhen.positions import Position
 from tests import ledger
 from tests.ledger import Noted, Wiped
+from tests.publisher.place import Place
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
-
-
-class Place:
-    """A topic in a local log."""
-
-    def __init__(self, directory: Path) -> None:
-        self.topic: Topic = ledger.topic(directory / "schemas")
-        self.log = f"sqlite:///{directory}/log.db"
-
-    def records(self) -> list[Record]:
-        """Everything that stands in the log, by partition and offset."""
-        log = open_log(self.log)
-        found: list[Record] = []
-
-        class All:
-            def assigned(self, partitions: Any) -> dict[int, int]:
-                return dict.fromkeys(partitions, 0)
-
-            def revoked(self, partitions: Any, *, lost: bool) -> None:
-                pass
-
-        consumer = log.consumer("ledger", All(), group="check", partitions=[0, 1])
-        ends = consumer.ends([0, 1])
-        while sum(ends.values()) > len(found):
-            found += consumer.poll(1000, 1.0).records
-        consumer.close()
-        log.close()
-        return sorted(found)
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Place:
-    """A fresh one."""
-    return Place(tmp_path)
-
-
-@pytest.fixture
-def publisher(place: Place) -> Iterator[Publisher]:
-    """An open publisher."""
-    with Publisher(place.topic, place.log) as opened:
-        yield opened
 
 
 def test_a_receipt_knows_where_the_event_stands(place: Place, publisher: Publisher) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from everwhen.errors import MalformedRecord, RecordError, UnknownSchema
-from everwhen.event import contracts
+from everwhen.event import Retracted, contracts
 from everwhen.ports.log import Record
 from everwhen.worker.intake import Intake
 from tests import ledger
@@ -92,3 +92,58 @@ def test_a_writer_that_is_a_version_ahead_is_an_unknown_schema(tmp_path: Path, i
     ahead = record._replace(value=record.value[:2] + bytes(reversed(record.value[2:10])) + record.value[10:])
     with pytest.raises(UnknownSchema, match="contract"):
         intake.read(ahead, 9)
+
+
+@pytest.fixture
+def retraction(tmp_path: Path) -> Record:
+    """A retraction that is fine."""
+    writer = Writer(ledger.topic(tmp_path / "schemas"), 1)
+    return writer.record(7, "entity", Retracted(reason="a secret"), occurred_at=5, event_id="own", withdraws="target")
+
+
+def test_a_retraction_is_taken_whatever_the_projection_declares(intake: Intake, retraction: Record) -> None:
+    """It withdraws and is never folded, so no projection has to say what becomes of it."""
+    (row, contributes), event = intake.read(retraction, 9)
+    assert not contributes
+    assert event == Retracted(reason="a secret")
+    assert (row.event_id, row.event_type, row.withdraws) == ("own", "everwhen.retracted", "target")
+
+
+def test_a_correction_is_taken_and_folded(intake: Intake, record: Record) -> None:
+    """It withdraws another event and counts itself."""
+    (row, contributes), _ = intake.read(with_header(record, "ce_withdraws", b"target"), 9)
+    assert contributes
+    assert row.withdraws == "target"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "reason"),
+    [
+        (lambda r: without(r, "ce_withdraws"), MalformedRecord, "no header ce_withdraws, the id of the event that it"),
+        (lambda r: with_header(r, "ce_withdraws", b""), MalformedRecord, "no header ce_withdraws"),
+        (lambda r: with_header(r, "ce_withdraws", b"\xff"), MalformedRecord, "ce_withdraws is not UTF-8"),
+        (lambda r: with_header(r, "ce_withdraws", b"a\0b"), MalformedRecord, "NUL"),
+        (lambda r: with_header(r, "ce_type", b"ledger.noted"), MalformedRecord, "the value is a everwhen.retracted"),
+        (lambda r: r._replace(value=None), MalformedRecord, "null"),
+        (lambda r: r._replace(value=b"\x02\x02x"), MalformedRecord, "neither"),
+        (lambda r: r._replace(value=r.value[:-1]), MalformedRecord, "truncated (everwhen.retracted version 1)"),
+        (lambda r: r._replace(value=r.value + b"\0"), MalformedRecord, "left over"),
+        (lambda r: r._replace(value=r.value[:10] + b"\x04\x00"), MalformedRecord, "does not follow its schema"),
+    ],
+)
+def test_a_retraction_that_cannot_be_read_is_refused_with_its_place(
+    intake: Intake, retraction: Record, change: Any, error: type[RecordError], reason: str
+) -> None:
+    """Skipping it would leave an event standing that was taken back."""
+    with pytest.raises(error) as raised:
+        intake.read(change(retraction), 9)
+    assert "ledger[1]@7" in str(raised.value)
+    assert reason in str(raised.value)
+    assert "secret" not in str(raised.value)
+
+
+def test_an_event_in_the_clothes_of_a_retraction_is_refused(intake: Intake, record: Record) -> None:
+    """The header alone does not make one."""
+    disguised = with_header(with_header(record, "ce_type", b"everwhen.retracted"), "ce_withdraws", b"target")
+    with pytest.raises(MalformedRecord, match=r"header ce_type says everwhen\.retracted, the value is a ledger\.noted"):
+        intake.read(disguised, 9)

@@ -7,6 +7,7 @@ Pure: nothing here opens a connection; only the contract files of a topic are re
 from everwhen.event.avro import Float32, Int32
 from everwhen.event.envelope import Envelope
 from everwhen.event.model import Event, event_type
+from everwhen.event.retraction import Retracted
 from everwhen.event.topic import Topic
 
-__all__ = ["Envelope", "Event", "Float32", "Int32", "Topic", "event_type"]
+__all__ = ["Envelope", "Event", "Float32", "Int32", "Retracted", "Topic", "event_type"]

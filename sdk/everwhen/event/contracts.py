@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -21,6 +22,7 @@ from everwhen.errors import ContractError
 from everwhen.event import compatibility
 from everwhen.event.avro import Schema
 from everwhen.event.model import Event, event_schema, event_type
+from everwhen.event.retraction import Retracted
 from everwhen.event.schema import Node, resolve
 
 _REMEDY = "run `everwhen schema write MODULE:TOPIC`"
@@ -93,10 +95,15 @@ class Match(NamedTuple):
 
 
 class Contracts:
-    """The contracts of a topic's event classes, checked. Immutable, so threads can share it."""
+    """The contracts of a topic's event classes, checked. Immutable, so threads can share it.
+
+    That of :class:`~everwhen.event.Retracted`, which no topic declares, is found by class, type and fingerprint too;
+    iterating gives the topic's own contracts only.
+    """
 
     def __init__(self, contracts: Iterable[Contract]) -> None:
-        self._by_class = {contract.event: contract for contract in contracts}
+        self._own = tuple(contracts)
+        self._by_class = {contract.event: contract for contract in (*self._own, _retraction())}
         self._by_type = {contract.type: contract for contract in self._by_class.values()}
         # Versions that differ in defaults alone have one fingerprint, and write alike; the newest one stands for them.
         self._by_fingerprint = {
@@ -120,7 +127,7 @@ class Contracts:
         return cls(Contract(result.event, result.versions) for result in results)
 
     def __iter__(self) -> Iterator[Contract]:
-        return iter(self._by_class.values())
+        return iter(self._own)
 
     def of_class(self, event: type[Event]) -> Contract | None:
         """Return the contract of an event class; ``None`` if the topic does not hold it."""
@@ -133,6 +140,11 @@ class Contracts:
     def match(self, fingerprint: bytes) -> Match | None:
         """Return the contract and version that a fingerprint belongs to; ``None`` for a strange one."""
         return self._by_fingerprint.get(fingerprint)
+
+
+@cache
+def _retraction() -> Contract:
+    return Contract(Retracted, (Version.of(1, event_schema(Retracted)),))
 
 
 def check(directory: Path, classes: Iterable[type[Event]]) -> None:

@@ -12,6 +12,9 @@ from everwhen.event.avro import Schema, schema_of
 from everwhen.event.schema import is_fullname, resolve
 from everwhen.event.shapes import Record
 
+_RESERVED = "everwhen."
+"""How the type names of the events begin that this package brings along."""
+
 
 class Event(BaseModel):
     """A fact about one entity: a frozen pydantic model with a stable type name.
@@ -27,8 +30,9 @@ class Event(BaseModel):
 
     Instances are immutable and can be shared by threads, as far as the lists and dicts inside are left alone.
 
-    :raises DeclarationError: while the class is being defined, if its type name is not a dotted Avro name, or a field
-        is of a type that an event cannot hold; the message names the class, the field, and what to use instead.
+    :raises DeclarationError: while the class is being defined, if its type name is not a dotted Avro name or begins
+        with ``everwhen.``, or a field is of a type that an event cannot hold; the message names the class, the field,
+        and what to use instead.
     """
 
     model_config = ConfigDict(
@@ -93,6 +97,11 @@ def _check_declaration(cls: type[Event], name: object) -> None:
         raise DeclarationError(
             f"{cls.__name__}: type={name!r} is not a dotted Avro name; "
             'use ASCII letters, digits and underscores, for example type="bank.account.opened"'
+        )
+    if name.startswith(_RESERVED) and not cls.__module__.startswith(_RESERVED):
+        raise DeclarationError(
+            f"{cls.__name__}: type={name!r} begins with {_RESERVED}, which is reserved for the events that the package "
+            "brings along; begin it with a name of your own"
         )
     if not cls.model_config.get("frozen") or cls.model_config.get("extra") != "forbid":
         raise DeclarationError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from everwhen.errors import DeclarationError
 from everwhen.event.model import Event, event_type
+from everwhen.event.retraction import Retracted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +57,8 @@ class Topic:
         """Declare a topic.
 
         :param name: 1 to 249 of the characters ``a-z A-Z 0-9 . _ -``, as Kafka has it.
-        :param events: the classes of its events, each with a type name of its own.
+        :param events: the classes of its events, each with a type name of its own. Corrections and retractions of
+            them need no declaration.
         :param schemas: the directory whose ``TYPE/N.avsc`` are the contract files. A relative one starts at the
             working directory of the moment it is first needed; a package is safer with
             ``Path(__file__).parent / "schemas"``.
@@ -119,6 +121,8 @@ def _check(name: object, events: tuple[object, ...], partitions: object) -> None
     for event in events:
         if not isinstance(event, type) or not issubclass(event, Event):
             raise DeclarationError(f"topic {name}: {event!r} is not an event class; derive it from everwhen.Event")
+        if event is Retracted:
+            raise DeclarationError(f"topic {name}: leave Retracted out; every topic can hold it without declaring it")
         other = seen.setdefault(event_type(event), event)
         if other is not event or events.count(event) > 1:
             raise DeclarationError(f"topic {name}: {event_type(event)} stands for two classes; give each its own type")

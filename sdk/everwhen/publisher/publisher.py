@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import random
 import threading
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
+
+from pydantic import ValidationError
 
 from everwhen.errors import ArgumentError, EventTooLarge, EverwhenError, PublishError
-from everwhen.event import Event, Topic, event_type, headers
-from everwhen.instants import to_micros
+from everwhen.event import Event, Retracted, Topic, event_type, headers
+from everwhen.instants import Micros, to_micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log, LogWriter
 from everwhen.positions import Position
+from everwhen.publisher.ids import RandomIds, check_id
 from everwhen.publisher.receipt import Receipt
 
 _RECORD_OVERHEAD = 100
@@ -23,12 +24,15 @@ _HEADER_OVERHEAD = 10
 """As above, per header."""
 
 
+_RETRACTED = event_type(Retracted)
+
+
 class Publisher:
-    """Publishes events of one topic.
+    """Publishes events of one topic, and corrections and retractions of them.
 
     :param topic: what may be published.
     :param log: where to.
-    :param clock: what ``occurred_at`` is when it is left out.
+    :param clock: what ``occurred_at`` is when it is left out, and the time of a retraction.
 
     Thread-safe. Events of one entity that are published by one thread keep their order. Leaving the ``with`` block
     waits until everything is acknowledged and raises if anything was not. A process that was forked off needs a
@@ -46,8 +50,7 @@ class Publisher:
         self._failed = 0
         self._closed = False
         self._lock = threading.Lock()
-        # Ids must be unique, not secret: one draw from the system's entropy, then no system call per event.
-        self._random = random.Random(os.urandom(32))  # noqa: S311 - see above
+        self._random_id = RandomIds().next
 
     def __enter__(self) -> Self:
         return self
@@ -91,36 +94,90 @@ class Publisher:
         :raises EventTooLarge: if the encoded event is over the size limit; nothing was sent.
         :raises ClosedError: after :meth:`close`, or in a forked process.
         """
-        name = self._types.get(type(event))
-        if name is None:
-            raise ArgumentError(
-                f"{type(event).__name__} is not an event class of topic {self._topic.name}; it holds "
-                f"{', '.join(sorted(cls.__name__ for cls in self._types))}"
-            )
-        key = _usable("entity_id", entity_id)
-        for label, given in (("correlation_id", correlation_id), ("causation_id", causation_id)):
-            if given is not None:
-                _usable(label, given)
-        if event_id is None:
-            event_id = _uuid(self._random.getrandbits(128))
-        else:
-            _usable("event_id", event_id)
+        if event_id is not None:
+            check_id("event_id", event_id)
         instant = self._clock.now() if occurred_at is None else to_micros(occurred_at, "occurred_at")
-        meta = headers.build(
-            id=event_id,
-            source=self._topic.source,
-            type=name,
-            entity_id=entity_id,
-            occurred_at=instant,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            traceparent=traceparent,
+        name = self._type_of(event)
+        return self._send(event, name, entity_id, instant, event_id, None, correlation_id, causation_id, traceparent)
+
+    def correct(
+        self,
+        event_id: str,
+        event: Event,
+        *,
+        entity_id: str,
+        occurred_at: datetime,
+        correction_id: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> Receipt:
+        """Send an event that takes the place of an earlier one of the same entity.
+
+        Returns at once, or when there is room in the local queue, as :meth:`publish` does. Once it is projected, the
+        answers are as if the earlier event had never been and this one had; what was believed before stays answerable.
+        A correction may come before its target. It may correct another correction, which does not bring back what that
+        one withdrew. An id that the entity does not have withdraws nothing, and ``event`` counts all the same.
+
+        :param event_id: the event to withdraw, as its receipt has it.
+        :param event: what takes its place: an instance of any of the topic's event classes.
+        :param entity_id: the entity of both. It is the record's key, so the correction comes after its target in one
+            partition; an event of another entity is not withdrawn.
+        :param occurred_at: when the fact was true in the world (aware). Required, also where it stays as it was: the
+            publisher cannot know when the withdrawn event was, as that is in the log alone.
+        :param correction_id: an id of your own for the correction, so that publishing it again changes nothing; a
+            random UUID if left out. The receipt has it as ``event_id``.
+        :param correlation_id: the conversation that the correction belongs to.
+        :param causation_id: the event or command that caused it.
+        :param traceparent: W3C Trace Context, passed on as it is.
+        :raises ArgumentError: if the event is not of the topic, an id cannot be used, or both ids are the same.
+        :raises InstantError: if ``occurred_at`` is no datetime, naive or finer than a microsecond.
+        :raises EventTooLarge: if the encoded event is over the size limit; nothing was sent.
+        :raises ClosedError: after :meth:`close`, or in a forked process.
+        """
+        _check_withdrawal(event_id, "correction_id", correction_id)
+        instant = to_micros(occurred_at, "occurred_at")
+        name = self._type_of(event)
+        return self._send(
+            event, name, entity_id, instant, correction_id, event_id, correlation_id, causation_id, traceparent
         )
-        value = self._encode(event)
-        self._check_size(key, value, meta, name)
-        receipt = Receipt(event_id, entity_id, self._writer)
-        self._writer.send(key, value, meta, _Settle(self, receipt))
-        return receipt
+
+    def retract(
+        self,
+        event_id: str,
+        *,
+        entity_id: str,
+        reason: str | None = None,
+        retraction_id: str | None = None,
+        correlation_id: str | None = None,
+        causation_id: str | None = None,
+        traceparent: str | None = None,
+    ) -> Receipt:
+        """Send word that an event should not have been published.
+
+        Returns at once, or when there is room in the local queue, as :meth:`publish` does. Once it is projected, the
+        answers are as if that event had never been; what was believed before stays answerable. A retraction may come
+        before its target. An id that the entity does not have withdraws nothing. A retraction is final: to bring the
+        event back, publish it again under another id.
+
+        :param event_id: the event to withdraw, as its receipt has it.
+        :param entity_id: the entity of that event. It is the record's key, so the retraction comes after its target in
+            one partition; an event of another entity is not withdrawn.
+        :param reason: why; :meth:`everwhen.Reader.explain` shows it.
+        :param retraction_id: an id of your own for the retraction, so that publishing it again changes nothing; a
+            random UUID if left out. The receipt has it as ``event_id``.
+        :param correlation_id: the conversation that the retraction belongs to.
+        :param causation_id: the event or command that caused it.
+        :param traceparent: W3C Trace Context, passed on as it is.
+        :raises ArgumentError: if an id cannot be used, both ids are the same, or the reason is no text.
+        :raises EventTooLarge: if the reason is over the size limit; nothing was sent.
+        :raises ClosedError: after :meth:`close`, or in a forked process.
+        """
+        _check_withdrawal(event_id, "retraction_id", retraction_id)
+        event, instant = _retracted(reason), self._clock.now()
+        return self._send(
+            event, _RETRACTED, entity_id, instant, retraction_id, event_id, correlation_id, causation_id, traceparent
+        )
 
     def flush(self) -> None:
         """Wait until the log has answered for everything that was published so far.
@@ -159,6 +216,56 @@ class Publisher:
             if not self._failures:
                 self._failures.append((receipt, error))
 
+    def _type_of(self, event: Event) -> str:
+        name = self._types.get(type(event))
+        if name is None:
+            raise self._not_of_the_topic(type(event))
+        return name
+
+    def _not_of_the_topic(self, event: type[Event]) -> ArgumentError:
+        if event is Retracted:
+            return ArgumentError("Retracted needs the id of the event that it withdraws; publish it with retract()")
+        return ArgumentError(
+            f"{event.__name__} is not an event class of topic {self._topic.name}; it holds "
+            f"{', '.join(sorted(cls.__name__ for cls in self._types))}"
+        )
+
+    def _send(
+        self,
+        event: Event,
+        name: str,
+        entity_id: str,
+        instant: Micros,
+        event_id: str | None,
+        withdraws: str | None,
+        correlation_id: str | None,
+        causation_id: str | None,
+        traceparent: str | None,
+    ) -> Receipt:
+        key = check_id("entity_id", entity_id)
+        if correlation_id is not None:
+            check_id("correlation_id", correlation_id)
+        if causation_id is not None:
+            check_id("causation_id", causation_id)
+        if event_id is None:
+            event_id = self._random_id()
+        meta = headers.build(
+            id=event_id,
+            source=self._topic.source,
+            type=name,
+            entity_id=entity_id,
+            occurred_at=instant,
+            correlation_id=correlation_id,
+            causation_id=causation_id,
+            traceparent=traceparent,
+            withdraws=withdraws,
+        )
+        value = self._encode(event)
+        self._check_size(key, value, meta, name)
+        receipt = Receipt(event_id, entity_id, self._writer)
+        self._writer.send(key, value, meta, _Settle(self, receipt))
+        return receipt
+
     def _check_size(self, key: bytes, value: bytes, meta: list[tuple[str, bytes]], name: str) -> None:
         size = _RECORD_OVERHEAD + len(key) + len(value)
         for header, content in meta:
@@ -185,26 +292,22 @@ class _Settle:
             self._publisher.failed(self._receipt, error)
 
 
-def _usable(name: str, value: Any) -> bytes:
-    """Return an id as bytes."""
-    if not isinstance(value, str) or not value:
-        raise ArgumentError(f"{name} must be a non-empty str")
+def _check_withdrawal(event_id: str, argument: str, own_id: str | None) -> None:
+    """Check the id of the event to withdraw, and the id that its withdrawal is to have."""
+    check_id("event_id", event_id)
+    if own_id is None:
+        return
+    check_id(argument, own_id)
+    if own_id == event_id:
+        raise ArgumentError(
+            f"{argument} is the id of the event that is to be withdrawn, and an event cannot withdraw itself; "
+            "give it another one, or leave it out"
+        )
+
+
+def _retracted(reason: str | None) -> Retracted:
     try:
-        data = value.encode()
-    except UnicodeEncodeError:
-        raise ArgumentError(f"{name} holds a lone surrogate, which is not text") from None
-    if len(data) > headers.ID_LIMIT:
-        raise ArgumentError(f"{name} is {len(data)} bytes long; the limit is {headers.ID_LIMIT}")
-    if b"\0" in data:
-        raise ArgumentError(f"{name} holds a NUL character, which no database text can hold")
-    return data
-
-
-def _uuid(bits: int) -> str:
-    """Write 128 random bits as a UUID of version 4 (RFC 9562, section 5.4)."""
-    digits = f"{bits & ~_FIXED_BITS | _VERSION_4:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-_FIXED_BITS = 0xF << 76 | 0x3 << 62
-_VERSION_4 = 0x4 << 76 | 0x2 << 62
+        return Retracted(reason=reason)
+    except ValidationError:
+        # Not chained: its text shows the reason.
+        raise ArgumentError("reason must be a str or None") from None

@@ -11,9 +11,9 @@ _LOOK_SECONDS = 0.05
 
 
 class Receipt:
-    """What :meth:`Publisher.publish` returns, at once. Thread-safe.
+    """What publishing returns, at once. Thread-safe.
 
-    :ivar event_id: the id of the event.
+    :ivar event_id: the id of the event; of a correction or a retraction, its own.
     :ivar entity_id: the entity it is about.
     """
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from everwhen.errors import MalformedRecord, RecordError
-from everwhen.event import Event, event_type, headers
+from everwhen.event import Event, Retracted, event_type, headers
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
 from everwhen.positions import Position
 from everwhen.projection import Arrival, Projection
 from everwhen.projection.rows import Version
 
+_RETRACTED = event_type(Retracted)
+
 
 class Intake:
-    """Reads the records of one projection's topic.
+    """Reads the records of one projection's topic, and the retractions that every topic can hold.
 
     :param projection: whose topic, contracts and ignored types apply.
 
@@ -23,8 +25,8 @@ class Intake:
 
     def __init__(self, projection: Projection[Any]) -> None:
         self._topic = projection.topic.name
-        self._ignored = projection.ignored
-        self._known = projection.ignored | projection.handlers.keys()
+        self._unfolded = projection.ignored | {_RETRACTED}
+        self._known = self._unfolded | projection.handlers.keys()
         self._decode = projection.topic.codec.decode
 
     def read(self, record: Record, recorded_at: Micros) -> Taken:
@@ -41,6 +43,11 @@ class Intake:
                 raise MalformedRecord(
                     f"event type {meta.type} is not one of topic {self._topic}; a publisher is ahead of this program, "
                     "or writes to the wrong topic"
+                )
+            if meta.type == _RETRACTED and meta.withdraws is None:
+                raise MalformedRecord(
+                    "a retraction has no header ce_withdraws, the id of the event that it withdraws; "
+                    "publish it with Publisher.retract()"
                 )
             event = self._decode(record.value, record.headers)
             self._check_type(meta.type, event)
@@ -62,7 +69,7 @@ class Intake:
             record.value or b"",
             None,
         )
-        return Taken(Arrival(row, meta.type not in self._ignored), event)
+        return Taken(Arrival(row, meta.type not in self._unfolded), event)
 
     def _check_type(self, named: str, event: Event) -> None:
         written = event_type(type(event))
