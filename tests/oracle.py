@@ -47,3 +47,13 @@ def state(log: Iterable[Entry], valid_at: int, basis: int, reduce: Callable[[Any
 def basis_of(log: Iterable[Entry], known_at: int) -> int:
     """The basis that holds exactly the records with ``recorded_at <= known_at`` (it never goes back in a log)."""
     return max((entry.offset + 1 for entry in log if entry.recorded_at <= known_at), default=0)
+
+
+def appended(log: Iterable[Entry]) -> list[Entry]:
+    """The log under ``late="append"``: none counts from before the latest of those that count when it comes."""
+    placed: list[Entry] = []
+    for entry in log:
+        others = [each for each in events([*placed, entry], entry.offset + 1) if each.offset != entry.offset]
+        latest = max((each.valid_at for each in others), default=entry.valid_at)
+        placed.append(entry._replace(valid_at=max(entry.valid_at, latest)))
+    return placed

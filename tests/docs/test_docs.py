@@ -3,23 +3,36 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCKS = [
-    (page.name, number, code)
-    for page in PAGES
-    if page.name != "README.md"  # its first screen has a test of its own
-    for number, code in enumerate(re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE))
-]
+STORIES = {"time.md"}
+"""Pages whose blocks go on from one another."""
+
+
+def blocks() -> Iterator[tuple[str, int, str]]:
+    """Yield page, number and code of what is to be run."""
+    for page in PAGES:
+        found = re.findall(r"^```python\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+        if page.name in STORIES:
+            yield page.name, 0, "\n".join(found)
+        elif page.name != "README.md":  # its first screen has a test of its own
+            yield from ((page.name, number, code) for number, code in enumerate(found))
+
+
+BLOCKS = list(blocks())
 
 
 @pytest.mark.parametrize(("page", "number", "code"), BLOCKS, ids=[f"{page}-{number}" for page, number, _ in BLOCKS])
-def test_python_in_the_docs_runs(page: str, number: int, code: str) -> None:
-    """Every block stands alone."""
+def test_python_in_the_docs_runs(
+    page: str, number: int, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every block stands alone, but for the pages that tell a story."""
+    monkeypatch.chdir(tmp_path)
     program = compile(code, f"{page}, block {number}", "exec", dont_inherit=True)
     exec(program, {"__name__": f"docs_{number}"})
 

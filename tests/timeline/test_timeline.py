@@ -10,8 +10,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everwhen.projection import Arrival, Loaded, Tally, Timeline, since
-from everwhen.projection.rows import Changes, Head, Known, Superseded, Version
+from everwhen.projection import Arrival, Late, Loaded, Tally, Timeline, since
+from everwhen.projection.rows import Changes, Head, Known, Superseded, Version, Withdrawal
 from tests import oracle
 from tests.oracle import Entry
 
@@ -48,11 +48,13 @@ def logs(draw: st.DrawFn) -> list[Entry]:
 class Rows:
     """A store in a few lines: it executes changes and answers by the two conditions of a belief."""
 
-    def __init__(self) -> None:
+    def __init__(self, late: Late = "refold") -> None:
+        self.late: Late = late
         self.head: Head | None = None
         self.versions: dict[tuple[int, int], Version] = {}
         self.superseded: list[Superseded] = []
         self.withdrawn: dict[str, int] = {}
+        self.withdrawals: list[Withdrawal] = []
         self.by: dict[str, Known] = {}
         self.tally = Tally()
 
@@ -60,7 +62,7 @@ class Rows:
         arrivals = [arrival(entry) for entry in batch]
         wanted = {a.row.event_id for a in arrivals} | {a.row.withdraws for a in arrivals}
         known = {k: v for k, v in self.known().items() if k in wanted}
-        start = since(self.head, arrivals, known)
+        start = since(self.head, arrivals, known, self.late)
         ordered = [self.versions[key] for key in sorted(self.versions)]
         tail: list[Version] = []
         if start is not None:
@@ -68,7 +70,7 @@ class Rows:
             tail = before[-1:] + [row for row in ordered if row.valid_from >= start]
         changes = Changes()
         loaded = Loaded(self.head, start, tail, known, dict(self.withdrawn))
-        timeline = Timeline("e", loaded, fold, depth, changes, self.tally)
+        timeline = Timeline("e", loaded, fold, depth, changes, self.tally, self.late)
         for each in arrivals:
             timeline.apply(each)
         timeline.finish()
@@ -81,18 +83,27 @@ class Rows:
             assert (row.valid_from, row.offset) in self.versions
             self.versions[row.valid_from, row.offset] = row
         self.superseded += changes.superseded
+        self.withdrawals += changes.withdrawals
         for withdrawal in changes.withdrawals:
             self.withdrawn.setdefault(withdrawal.target_id, withdrawal.offset)
             if withdrawal.event_id not in self.known():
-                self.by[withdrawal.event_id] = Known("e", withdrawal.event_id, 0, "", b"", live=False)
+                self.by[withdrawal.event_id] = Known(
+                    "e",
+                    withdrawal.event_id,
+                    withdrawal.recorded_at,
+                    withdrawal.event_type,
+                    withdrawal.event,
+                    withdrawal.target_id,
+                    live=False,
+                )
         (self.head,) = changes.heads
 
     def known(self) -> dict[str, Known]:
         found = dict(self.by)
         for row in [s.version for s in self.superseded if s.withdrawn]:
-            found[row.event_id] = Known("e", row.event_id, row.valid_from, row.event_type, row.event, live=False)
+            found[row.event_id] = known(row, live=False)
         for row in self.versions.values():
-            found[row.event_id] = Known("e", row.event_id, row.valid_from, row.event_type, row.event, live=True)
+            found[row.event_id] = known(row, live=True)
         return found
 
     def beliefs(self, basis: int) -> list[Version]:
@@ -112,9 +123,14 @@ class Rows:
         return basis > head.unstored_offset or valid_at < head.unstored_valid
 
 
+def known(row: Version, *, live: bool) -> Known:
+    """What is known of an event."""
+    return Known("e", row.event_id, row.valid_from, row.event_type, row.event, row.withdraws, live)
+
+
 def arrival(entry: Entry) -> Arrival:
     """Make the arrival of an oracle's entry."""
-    event = json.dumps(entry.event).encode() if entry.contributes else b""
+    event = json.dumps(entry.event).encode()
     row = Version(
         "e",
         entry.valid_at,
@@ -166,6 +182,30 @@ def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
                     assert rows.state(instant, basis) == expected, (instant, basis)
                 if depth == 100:
                     assert rows.is_stored(instant, basis)
+
+
+@given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
+@settings(max_examples=800, deadline=None)
+def test_under_append_log_order_decides(log: list[Entry], cuts: list[int], depth: int) -> None:
+    """Every stored belief is that of the log in which no event counts from before those that it comes after."""
+    rows = Rows("append")
+    for batch in cut(log, cuts):
+        rows.apply(batch, depth)
+    placed = oracle.appended(log)
+    for instant in sorted({-1, *(t + d for t in INSTANTS for d in (-1, 0, 1))}):
+        for basis in range(log[-1].offset + 2):
+            if rows.is_stored(instant, basis):
+                assert rows.state(instant, basis) == oracle.state(placed, instant, basis, reduce), (instant, basis)
+
+
+@given(logs())
+@settings(max_examples=200, deadline=None)
+def test_under_append_only_withdrawals_change_the_past(log: list[Entry]) -> None:
+    """Without corrections and retractions nothing is ever superseded, however late events are."""
+    rows = Rows("append")
+    for entry in log:
+        rows.apply([entry._replace(withdraws=None, contributes=True)], 100)
+    assert rows.superseded == []
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
@@ -227,3 +267,22 @@ def test_an_id_that_comes_again_is_judged_the_same_in_one_batch_and_in_two() -> 
         for batch in cut(log, cuts):
             rows.apply(batch, 100)
         assert (rows.tally.duplicates, rows.tally.conflicts) == (1, 1)
+
+
+def test_a_withdrawal_under_a_used_id_that_names_another_event_is_a_conflict() -> None:
+    """It is recorded and changes nothing; the same withdrawal again is a duplicate, whenever it was decided."""
+    log = [
+        Entry(1, 0, 0, "a", "first", None),
+        Entry(2, 0, 5, "b", "second", None),
+        Entry(3, 0, 7, "r", "gone", "a", contributes=False),
+        Entry(4, 0, 8, "r", "gone", "a", contributes=False),
+        Entry(5, 0, 9, "r", "gone", "b", contributes=False),
+        Entry(6, 0, 9, "c", "third", "x"),
+        Entry(7, 0, 9, "c", "third", "b"),
+    ]
+    for cuts in ([], [1, 2, 3, 4, 5, 6]):
+        rows = Rows()
+        for batch in cut(log, cuts):
+            rows.apply(batch, 100)
+        assert (rows.tally.duplicates, rows.tally.conflicts) == (1, 2)
+        assert rows.state(10, 99) == ["second", "third"]

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 from everwhen.positions import Basis, Mark
-from everwhen.projection.rows import Changes, Head, Known, Version
+from everwhen.projection.rows import Changes, Conflict, Head, Known, Superseded, Version, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,9 @@ class Claim:
     """A random token, new at every claim."""
     epoch: int
     mark: Mark
-    """How far the partition was projected when it was claimed."""
+    """How far the partition was projected when it was claimed; the watermark is that of the log's records alone."""
+    quiet_until: Micros
+    """What :meth:`Store.note_quiet` had noted when it was claimed; -1 if nothing."""
 
 
 class StoreBatch(Protocol):
@@ -102,6 +104,8 @@ class Found(NamedTuple):
     """``None`` where no version begins at or before the instant, or where ``unstored`` is true."""
     unstored: bool
     """The belief asked for is not kept as rows; it must be folded from the entity's events."""
+    following: Micros | None = None
+    """Without a row: where the first version after the instant begins; ``None``: there is none in what was known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +118,55 @@ class AsOf:
     valid_at: Micros
     basis: Basis | None = None
     known_at: Micros | None = None
+
+
+class EntityRows(NamedTuple):
+    """Everything that is stored about one entity, in one snapshot."""
+
+    marks: Basis
+    """How far everything was projected in the snapshot."""
+    head: Head | None
+    versions: list[Version]
+    """What is believed now, ordered by ``(valid_from, offset)``."""
+    superseded: list[Superseded]
+    withdrawals: list[Withdrawal]
+    conflicts: list[Conflict]
+    """These three are in no particular order."""
+
+
+class Changed(NamedTuple):
+    """An entity of which other events count than at an earlier basis."""
+
+    valid_from: Micros
+    """The earliest instant at which one of these events begins."""
+    found: Found
+    """What is believed now."""
+
+
+class StoreJoin(Protocol):
+    """Questions about many points, all to one snapshot of the store. Not thread-safe."""
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that answers."""
+        ...
+
+    @property
+    def marks(self) -> Basis:
+        """How far everything is projected in the snapshot."""
+        ...
+
+    def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
+        """Find for each entity and instant what :meth:`StoreReader.find` does, in the order given.
+
+        Quickest where the points are sorted. Takes memory for all of them, and has asked for all of them before it
+        gives the first: other questions may be put in between.
+        """
+        ...
+
+    def rows(self, entity_id: str) -> EntityRows:
+        """Return everything that is stored about one entity."""
+        ...
 
 
 class StoreReader(Protocol):
@@ -147,8 +200,23 @@ class StoreReader(Protocol):
         """
         ...
 
+    def rows(self, entity_id: str) -> EntityRows:
+        """Return everything that is stored about one entity."""
+        ...
+
+    def changes(self, since: Basis, valid_at: Micros) -> AbstractContextManager[tuple[Basis, Iterator[Changed]]]:
+        """Stream every entity of which other events count now than at ``since``, in one snapshot.
+
+        They are ordered by entity id; each comes with what is now believed of it at ``valid_at``.
+        """
+        ...
+
     def snapshot(self, as_of: AsOf) -> AbstractContextManager[tuple[Basis, Iterator[Found]]]:
         """Stream every entity that has a version at or before the instant, ordered by entity id, in one snapshot."""
+        ...
+
+    def join(self, as_of: AsOf) -> AbstractContextManager[StoreJoin]:
+        """Open a snapshot to ask about many points in; ``as_of.valid_at`` plays no part."""
         ...
 
 
@@ -180,6 +248,20 @@ class Store(Protocol):
 
         :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
         :raises StoreUnavailable: if the database failed; whether a commit took effect is then unknown.
+        """
+        ...
+
+    def note_quiet(self, stands: Sequence[tuple[Claim, int]], until: Micros) -> frozenset[int]:
+        """Note that no record comes any more that is recorded at or before ``until``; never go back.
+
+        Readers see it as the watermark where it is later than that of the records. All partitions are noted in one
+        transaction, which waits for no batch; a partition that was claimed by somebody else, stands elsewhere or is
+        being written is passed over.
+
+        :param stands: claims of one generation, each with the next offset at which the partition was found idle.
+        :param until: microseconds.
+        :return: the partitions for which it was noted.
+        :raises StoreUnavailable: if the database failed.
         """
         ...
 

@@ -5,6 +5,18 @@ from __future__ import annotations
 from everwhen.projection.columns import columns
 from everwhen.projection.fold import Folder, envelope
 from everwhen.projection.projection import Projection
-from everwhen.projection.timeline import Arrival, Loaded, Tally, Timeline, since
+from everwhen.projection.timeline import Arrival, Fold, Late, Loaded, Tally, Timeline, since
 
-__all__ = ["Arrival", "Folder", "Loaded", "Projection", "Tally", "Timeline", "columns", "envelope", "since"]
+__all__ = [
+    "Arrival",
+    "Fold",
+    "Folder",
+    "Late",
+    "Loaded",
+    "Projection",
+    "Tally",
+    "Timeline",
+    "columns",
+    "envelope",
+    "since",
+]

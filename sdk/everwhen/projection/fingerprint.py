@@ -37,7 +37,11 @@ _FSTRING_END = getattr(tokenize, "FSTRING_END", None)
 
 
 def fingerprint(
-    state: type[BaseModel], handlers: Mapping[str, Callable[..., Any]], ignored: Collection[str] = ()
+    state: type[BaseModel],
+    handlers: Mapping[str, Callable[..., Any]],
+    ignored: Collection[str] = (),
+    *,
+    appends: bool = False,
 ) -> str:
     """Return 16 hexadecimal digits that change with the code of the state model or of a handler."""
     digest = hashlib.sha256()
@@ -47,6 +51,8 @@ def fingerprint(
         digest.update(f"on\0{name}\0{_text(function)}\0".encode())
     for name in sorted(ignored):
         digest.update(f"ignore\0{name}\0".encode())
+    if appends:
+        digest.update(b"late\0append\0")
     return digest.hexdigest()[:16]
 
 

@@ -8,13 +8,14 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, get_args, overload
 
 from pydantic import BaseModel
 
 from everwhen.errors import DeclarationError
 from everwhen.event import Envelope, Event, Topic, event_type
 from everwhen.projection.fingerprint import fingerprint
+from everwhen.projection.timeline import Late
 
 S = TypeVar("S", bound=BaseModel)
 E = TypeVar("E", bound=Event)
@@ -55,6 +56,9 @@ class Projection(Generic[S]):
     :param state: the state model. It must survive a round trip through JSON: every handler gets a state that was
         read back from JSON, so that results do not depend on where batches begin.
     :param ignore: event classes of the topic that this projection leaves out on purpose.
+    :param late: what an event means that occurred before the entity's latest one. ``"refold"``: it takes its place,
+        and the states after it are folded again. ``"append"``: log order decides; it counts from the latest
+        instant of the entity on, and no state of the past ever changes but by a correction or a retraction.
     :raises DeclarationError: if one of these cannot be meant.
 
     Handlers are pure functions ``(state, event)`` or ``(state, event, envelope)`` that return the next state, or
@@ -64,7 +68,14 @@ class Projection(Generic[S]):
     """
 
     def __init__(
-        self, name: str, *, version: int, topic: Topic, state: type[S], ignore: Collection[type[Event]] = ()
+        self,
+        name: str,
+        *,
+        version: int,
+        topic: Topic,
+        state: type[S],
+        ignore: Collection[type[Event]] = (),
+        late: Late = "refold",
     ) -> None:
         if not _NAME.fullmatch(name) or len(name) > _NAME_LIMIT:
             raise DeclarationError(
@@ -80,7 +91,10 @@ class Projection(Generic[S]):
         self.name = name
         self.version = version
         self.topic = topic
+        if late not in get_args(Late):
+            raise DeclarationError(f"projection {name}: late must be 'refold' or 'append'")
         self.state = state
+        self.late: Late = late
         self._handlers: dict[str, Handler] = {}
         self._ignored = frozenset(self._type_of(event) for event in ignore)
 
@@ -114,8 +128,10 @@ class Projection(Generic[S]):
 
     @property
     def fingerprint(self) -> str:
-        """A digest of the state model's and the handlers' source; see :mod:`everwhen.projection.fingerprint`."""
-        return fingerprint(self.state, {name: h.function for name, h in self._handlers.items()}, self._ignored)
+        """A digest of the state model, the handlers and what else decides; see
+        :mod:`everwhen.projection.fingerprint`."""
+        functions = {name: h.function for name, h in self._handlers.items()}
+        return fingerprint(self.state, functions, self._ignored, appends=self.late == "append")
 
     def check_complete(self) -> None:
         """Make sure that every event type of the topic is handled or ignored.

@@ -60,6 +60,9 @@ class Withdrawal(NamedTuple):
     recorded_at: Micros
     event_id: str
     """The id of the correction or the retraction itself."""
+    event_type: str
+    event: bytes
+    """The value of a record that only withdraws; empty for a correction, which has a row of its own."""
 
 
 class Conflict(NamedTuple):
@@ -99,6 +102,10 @@ class Head(NamedTuple):
     """The offset of the event in front of which the entity is parked."""
     unstored_at: Micros | None = None
     """The recorded time of the record at ``unstored_offset``."""
+    quarantined_at: Micros | None = None
+    """The recorded time of the record at ``quarantined_offset``."""
+    pruned_before: Micros | None = None
+    """The history before this instant was dropped; ``None``: it is all there."""
 
 
 class Known(NamedTuple):
@@ -109,9 +116,11 @@ class Known(NamedTuple):
     valid_from: Micros
     event_type: str
     event: bytes
-    """The record's value; empty for one that only withdraws, of which the value is not kept."""
+    """The record's value."""
+    withdraws: str | None
+    """The event id that it withdraws."""
     live: bool
-    """It has a row in ``versions``; else it was withdrawn."""
+    """It has a row in ``versions``; else it was withdrawn, or only withdraws another."""
 
 
 @dataclass(slots=True)

@@ -13,6 +13,9 @@ than ``depth`` beliefs for one entity in one batch, the entity is folded once at
 its head remembers which beliefs were not stored (``unstored_offset``, ``unstored_valid``): these are answered by
 folding the entity's own stored events. So the cost of history that is loaded in the wrong order stays bounded,
 and both axes stay exact.
+
+With ``late="append"`` log order decides: an event that contributes counts from the later of its own instant and the
+latest one among the events that count just before it. The definition above then holds for these instants.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from everwhen.errors import SplitEntity
 from everwhen.instants import Micros
@@ -28,6 +31,9 @@ from everwhen.projection.rows import Changes, Conflict, Head, Known, Superseded,
 
 Fold: TypeAlias = Callable[[str | None, Version], str | None]
 """Apply one event to the state before it (JSON, ``None`` where there is none); return the state after it."""
+
+Late: TypeAlias = Literal["refold", "append"]
+"""What happens to a late event: it is put in its place, or after everything that counts so far."""
 
 _Key: TypeAlias = tuple[Micros, int]
 """``(valid_from, offset)``: the order in which events are folded."""
@@ -75,7 +81,9 @@ class Tally:
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
-def since(head: Head | None, arrivals: Iterable[Arrival], known: Mapping[str, Known]) -> Micros | None:
+def since(
+    head: Head | None, arrivals: Iterable[Arrival], known: Mapping[str, Known], late: Late = "refold"
+) -> Micros | None:
     """Say from which instant on the entity's versions must be loaded before the batch is applied.
 
     :return: the instant; ``None`` when every event comes after all that is stored and withdraws nothing of it.
@@ -84,7 +92,8 @@ def since(head: Head | None, arrivals: Iterable[Arrival], known: Mapping[str, Kn
         return None
     touched: list[Micros] = []
     for row, contributes in arrivals:
-        if contributes and row.valid_from < head.last_valid and row.event_id not in known:
+        inserts = contributes and late == "refold"
+        if inserts and row.valid_from < head.last_valid and row.event_id not in known:
             touched.append(row.valid_from)
         if row.withdraws is not None and (target := known.get(row.withdraws)) is not None and target.live:
             touched.append(target.valid_from)
@@ -120,17 +129,28 @@ class Timeline:
     :param depth: how many superseded beliefs one batch may store for this entity.
     :param changes: what the batch writes; this entity's part is added to it.
     :param tally: what became of the records; this entity's are added to it.
+    :param late: what happens to late events.
 
     Not thread-safe. If ``fold`` raises, the object is spoilt and nothing of it may be written.
     """
 
-    def __init__(self, entity_id: str, loaded: Loaded, fold: Fold, depth: int, changes: Changes, tally: Tally) -> None:
+    def __init__(
+        self,
+        entity_id: str,
+        loaded: Loaded,
+        fold: Fold,
+        depth: int,
+        changes: Changes,
+        tally: Tally,
+        late: Late = "refold",
+    ) -> None:
         self._entity_id = entity_id
         self._head = head = loaded.head
         self._fold = fold
         self._depth = depth
         self._changes = changes
         self._tally = tally
+        self._appends = late == "append"
         self._known = dict(loaded.known)
         self._withdrawn = dict(loaded.withdrawn)
         self._rows = list(loaded.tail)
@@ -166,12 +186,13 @@ class Timeline:
         if not contributes and row.withdraws is None:
             self._tally.ignored += 1
             return
-        event = row.event if contributes else b""
         self._known[row.event_id] = Known(
-            row.entity_id, row.event_id, row.valid_from, row.event_type, event, contributes
+            row.entity_id, row.event_id, row.valid_from, row.event_type, row.event, row.withdraws, contributes
         )
         self._tally.applied += 1
-        withdrawn = self._withdraw(row) if row.withdraws is not None else None
+        withdrawn = self._withdraw(row, contributes) if row.withdraws is not None else None
+        if contributes and self._appends:
+            row = self._after_all(row)
         inserted = self._insert(row) if contributes else None
         if withdrawn is not None:
             self._refold(withdrawn if inserted is None else min(withdrawn, inserted), max(withdrawn, _key(row)), row)
@@ -210,9 +231,11 @@ class Timeline:
         known = self._known.get(row.event_id)
         if known is None:
             return False
-        same = (known.valid_from, known.event_type, known.event) == (row.valid_from, row.event_type, row.event)
-        both_only_withdraw = not contributes and not known.event
-        if same or both_only_withdraw:
+        # When it was decided to withdraw an event changes nothing, nor does the instant of an appended one.
+        placed = contributes and not self._appends
+        if (known.event_type, known.event, known.withdraws) == (row.event_type, row.event, row.withdraws) and (
+            not placed or known.valid_from == row.valid_from
+        ):
             self._tally.duplicates += 1
             return True
         self._tally.conflicts += 1
@@ -230,11 +253,20 @@ class Timeline:
         )
         return True
 
-    def _withdraw(self, by: Version) -> _Key | None:
+    def _withdraw(self, by: Version, contributes: bool) -> _Key | None:
         """Take out what ``by`` names; return where it stood, ``None`` if it does not stand there."""
         assert by.withdraws is not None
         self._changes.withdrawals.append(
-            Withdrawal(by.entity_id, by.withdraws, by.offset, by.partition, by.recorded_at, by.event_id)
+            Withdrawal(
+                by.entity_id,
+                by.withdraws,
+                by.offset,
+                by.partition,
+                by.recorded_at,
+                by.event_id,
+                by.event_type,
+                b"" if contributes else by.event,
+            )
         )
         self._withdrawals += 1
         self._withdrawn.setdefault(by.withdraws, by.offset)
@@ -244,6 +276,10 @@ class Timeline:
                 self._changes.superseded.append(Superseded(row, by.offset, by.recorded_at, withdrawn=True))
                 return _key(row)
         return None
+
+    def _after_all(self, row: Version) -> Version:
+        latest = self._rows[-1].valid_from if self._rows else self._floor_valid
+        return row if latest is None or latest <= row.valid_from else row._replace(valid_from=latest)
 
     def _insert(self, row: Version) -> _Key | None:
         """Put the row in its place; return where, ``None`` if it was withdrawn before it came."""
@@ -337,6 +373,8 @@ class Timeline:
             withdrawals=self._withdrawals,
             **self._unstored()._asdict(),
             quarantined_offset=head.quarantined_offset if head is not None else None,
+            quarantined_at=head.quarantined_at if head is not None else None,
+            pruned_before=head.pruned_before if head is not None else None,
         )
 
     def _unstored(self) -> _Unstored:

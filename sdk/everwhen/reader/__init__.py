@@ -1,10 +1,36 @@
-"""Asking: one entity at an instant, its history, and every entity at one instant."""
+"""Asking: one entity or all of them, at any point of both axes, and what changed and why."""
 
 from __future__ import annotations
 
 from everwhen.reader.answer import Answer, History, Status, Version
+from everwhen.reader.audit import Audit, Belief
+from everwhen.reader.changes import Changed, Changes
+from everwhen.reader.diff import Diff, FieldChange
+from everwhen.reader.explanation import Explanation, Fact, Withdrawn
+from everwhen.reader.join import Join
+from everwhen.reader.point import At
 from everwhen.reader.reader import Reader
 from everwhen.reader.snapshot import Snapshot
 from everwhen.reader.states import DictStates, ModelStates
 
-__all__ = ["Answer", "DictStates", "History", "ModelStates", "Reader", "Snapshot", "Status", "Version"]
+__all__ = [
+    "Answer",
+    "At",
+    "Audit",
+    "Belief",
+    "Changed",
+    "Changes",
+    "DictStates",
+    "Diff",
+    "Explanation",
+    "Fact",
+    "FieldChange",
+    "History",
+    "Join",
+    "ModelStates",
+    "Reader",
+    "Snapshot",
+    "Status",
+    "Version",
+    "Withdrawn",
+]

@@ -59,7 +59,8 @@ class Version(Generic[S]):
     :ivar valid_from: where it begins, inclusive: the event's ``occurred_at``.
     :ivar valid_to: where the next version begins, exclusive; ``None``: no end is known.
     :ivar recorded_at: when the log took the event.
-    :ivar superseded_at: when a later record replaced this belief; ``None`` while it is believed.
+    :ivar superseded_at: when a later record gave this version another state or withdrew its event; ``None`` while it
+        stands. A later event that begins after it only sets ``valid_to``.
     :ivar event_id: the event that began it.
     :ivar event_type: that event's type.
     :ivar position: where that event stands in the log.
@@ -87,6 +88,9 @@ class Answer(Generic[S]):
         answer for ever.
     :ivar watermark: everything that the log recorded up to here is part of the answer; ``None`` before the first
         record.
+    :ivar final: no later record can change the answer to this question: it named a ``basis``, or a ``known_at``
+        that the projection has passed. False while the question is about what is known *now*: a late event, a
+        correction or a retraction may still come.
     :ivar folded: the belief asked for is not kept as a row; it was folded from the entity's stored events.
 
     The fields of ``version`` can be read from the answer itself; they are ``None`` where there is no version.
@@ -98,6 +102,7 @@ class Answer(Generic[S]):
     version: Version[S] | None
     basis: Basis
     watermark: datetime | None
+    final: bool = False
     folded: bool = False
 
     def require(self) -> S:
@@ -159,15 +164,19 @@ class History(Generic[S]):
     one instant the last one's version is listed: it is the one that is visible.
 
     :ivar entity_id: the entity asked for.
-    :ivar status: ``FOUND``, ``NEVER_EXISTED``, ``QUARANTINED`` or ``NOT_YET_PROJECTED``.
+    :ivar status: ``FOUND``, ``NEVER_EXISTED``, ``TRUNCATED``, ``QUARANTINED`` or ``NOT_YET_PROJECTED``.
     :ivar versions: the versions.
     :ivar basis: what it was computed from.
+    :ivar final: as for an :class:`Answer`.
+    :ivar folded: what was believed is not kept as rows; it was folded from the entity's stored events.
     """
 
     entity_id: str
     status: Status
     versions: tuple[Version[S], ...]
     basis: Basis
+    final: bool = False
+    folded: bool = False
 
     def __iter__(self) -> Iterator[Version[S]]:
         return iter(self.versions)

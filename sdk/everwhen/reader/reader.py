@@ -6,15 +6,22 @@ import time
 from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, overload
 
 from everwhen.errors import ArgumentError, NotYetProjected, ProjectionNotFound
-from everwhen.instants import Micros, from_micros, to_micros
+from everwhen.instants import to_micros
 from everwhen.ports.clock import Clock
-from everwhen.ports.store import AsOf, Found, Generation, Store, StoreReader, VersionRow
+from everwhen.ports.store import AsOf, Changed, Found, Generation, Store, StoreReader, VersionRow
 from everwhen.positions import Basis, Position
-from everwhen.projection.rows import Version as Row
-from everwhen.reader.answer import Answer, History, Status, Version
+from everwhen.reader.answer import Answer, History
+from everwhen.reader.answering import Answering
+from everwhen.reader.audit import Audit, belief
+from everwhen.reader.changes import Changes
+from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.diff import Diff, field_changes
+from everwhen.reader.explanation import Explaining, Explanation
+from everwhen.reader.join import Join
+from everwhen.reader.point import At, Point, as_of, at, read_basis
 from everwhen.reader.snapshot import Snapshot
 from everwhen.reader.states import States
 
@@ -92,29 +99,134 @@ class Reader(Generic[S]):
         :raises StoreUnavailable: if the database cannot be reached.
         """
         reader = self._reader()
-        as_of = self._as_of(reader, valid_at, known_at, basis)
-        return self._answer(reader, _check_id(entity_id), as_of, reader.find(entity_id, as_of))
+        return self._ask(reader, entity_id, self._as_of(reader, valid_at, known_at, basis))
+
+    def as_believed(self, entity_id: str, instant: datetime) -> Answer[S]:
+        """Return what was believed at an instant to be true at that instant: valid and known at the same time.
+
+        Errors are those of :meth:`get`.
+        """
+        return self.get(entity_id, valid_at=instant, known_at=instant)
+
+    @overload
+    def history(
+        self,
+        entity_id: str,
+        *,
+        known_at: datetime | None = None,
+        basis: Basis | str | None = None,
+        audit: Literal[False] = False,
+    ) -> History[S]: ...
+
+    @overload
+    def history(self, entity_id: str, *, audit: Literal[True]) -> Audit[S]: ...
 
     def history(
-        self, entity_id: str, *, known_at: datetime | None = None, basis: Basis | str | None = None
-    ) -> History[S]:
+        self,
+        entity_id: str,
+        *,
+        known_at: datetime | None = None,
+        basis: Basis | str | None = None,
+        audit: bool = False,
+    ) -> History[S] | Audit[S]:
         """Return all versions of one entity, in the order of valid time, future ones included.
 
-        Parameters and errors are those of :meth:`get`.
+        :param audit: return every belief that was ever held instead, each with the interval of knowledge in which it
+            was; then neither ``known_at`` nor ``basis`` may be given.
+
+        Other parameters and errors are those of :meth:`get`.
+        """
+        if audit:
+            if known_at is not None or basis is not None:
+                raise ArgumentError("an audit is about every point of knowledge; leave known_at and basis out")
+            return self._audit(_check_id(entity_id))
+        reader = self._reader()
+        asked = self._as_of(reader, None, known_at, basis)
+        found, rows = reader.history(_check_id(entity_id), asked)
+        return Answering(reader, self._states, asked).history(entity_id, found, rows)
+
+    def explain(
+        self,
+        entity_id: str,
+        *,
+        valid_at: datetime | None = None,
+        known_at: datetime | None = None,
+        basis: Basis | str | None = None,
+    ) -> Explanation[S]:
+        """Return the answer of :meth:`get` with the events that were folded into it, and those that were not.
+
+        Reads all rows of the entity. Parameters and errors are those of :meth:`get`; :class:`RecordError` too, if a
+        stored event cannot be read by today's classes.
+        """
+        answer = self.get(entity_id, valid_at=valid_at, known_at=known_at, basis=basis)
+        # Read after the answer, so that they hold everything that its basis does.
+        explaining, point = self._explaining(self._reader(), entity_id), _point_of(answer)
+        return Explanation(
+            answer=answer,
+            events=explaining.events(point),
+            withdrawn=explaining.withdrawn(point),
+            conflicts=explaining.conflicts(point),
+        )
+
+    def diff(self, entity_id: str, a: Point, b: Point) -> Diff[S]:
+        """Return what differs between two points, and the events that make the difference.
+
+        :param a: an instant of valid time (aware), as known now; an :class:`At` on both axes; or an earlier answer.
+        :param b: as ``a``. Points that do not say what was known share one basis.
+
+        Reads all rows of the entity. Errors are those of :meth:`explain`.
         """
         reader = self._reader()
-        as_of = self._as_of(reader, None, known_at, basis)
-        found, rows = reader.history(_check_id(entity_id), as_of)
-        pinned = _pin(as_of, found.marks)
-        if _is_ahead(as_of, found):
-            return History(entity_id=entity_id, status=Status.NOT_YET_PROJECTED, versions=(), basis=pinned)
-        if found.unstored:
-            rows = self._fold(reader, entity_id, as_of)
-        versions = tuple(self._version(reader.generation, row) for row in _visible(rows))
-        status = Status.FOUND if versions else Status.NEVER_EXISTED
-        if found.head is not None and found.head.quarantined_offset is not None:
-            status = Status.QUARANTINED
-        return History(entity_id=entity_id, status=status, versions=versions, basis=pinned)
+        marks = reader.marks()
+        before, after = (self._ask(reader, entity_id, self._shared(reader, point, marks)) for point in (a, b))
+        explaining = self._explaining(reader, entity_id)
+        folded = [{fact.position: fact for fact in explaining.events(_point_of(each))} for each in (before, after)]
+        documents = (None if each.state is None else self._states.document(each.state) for each in (before, after))
+        return Diff(
+            before=before,
+            after=after,
+            changes=tuple(field_changes(next(documents), next(documents))),
+            added=tuple(fact for position, fact in folded[1].items() if position not in folded[0]),
+            removed=tuple(fact for position, fact in folded[0].items() if position not in folded[1]),
+        )
+
+    def changes(self, since: Basis | str | None = None, *, valid_at: datetime | None = None) -> Changes[S]:
+        """Return every entity of which other events count now than at a basis, ordered by entity id.
+
+        ::
+
+            with reader.changes(since=token) as changes:
+                for change in changes:
+                    ...
+                token = str(changes.basis)   # keep it when everything above is done
+
+        It is about what became known. A future-dated event is reported when it is recorded, not when its instant
+        comes; an event that came and was withdrawn in between is not reported.
+
+        :param since: the basis of an answer, or of the changes before; ``None`` for everything from the beginning.
+        :param valid_at: at which instant to say what is believed of each now (aware); now if left out.
+        :raises NotYetProjected: if the store is not as far as ``since``, as a replica or a rebuild may be.
+
+        Other errors are those of :meth:`get`. Streams in constant memory, as a snapshot does; it looks at the row of
+        every entity, and at all rows of those that had a record since.
+        """
+        reader = self._reader()
+        instant = self._clock.now() if valid_at is None else to_micros(valid_at, "valid_at")
+        basis = Basis.of(reader.generation.topic, {}) if since is None else read_basis(since, reader.generation)
+        answering = Answering(reader, self._states, AsOf(instant))
+
+        def answer(changed: Changed) -> Answer[S]:
+            assert changed.found.head is not None
+            return answering.answer(changed.found.head.entity_id, instant, changed.found)
+
+        changes = Changes(reader.changes(basis, instant), answer)
+        if any(mark.next_offset > changes.basis.next_offset(partition) for partition, mark in basis.items()):
+            changes.close()
+            raise NotYetProjected(
+                f"projection {self._name} in this store has not reached the basis that changes are asked since; wait "
+                "for its worker, or ask the store that the basis came from"
+            )
+        return changes
 
     def snapshot(
         self,
@@ -133,13 +245,38 @@ class Reader(Generic[S]):
         Other parameters and errors are those of :meth:`get`.
         """
         reader = self._reader()
-        as_of = self._as_of(reader, valid_at, known_at, basis)
+        asked = self._as_of(reader, valid_at, known_at, basis)
+        answering = Answering(reader, self._states, asked)
 
         def answer(found: Found) -> Answer[S]:
             assert found.head is not None
-            return self._answer(reader, found.head.entity_id, as_of, found)
+            return answering.answer(found.head.entity_id, asked.valid_at, found)
 
-        return Snapshot(reader.snapshot(as_of), answer, lambda marks: _pin(as_of, marks), deleted=deleted)
+        return Snapshot(reader.snapshot(asked), answer, answering.pin, deleted=deleted)
+
+    def join(
+        self,
+        rows: Iterable[tuple[str, datetime]],
+        *,
+        known_at: datetime | None = None,
+        basis: Basis | str | None = None,
+    ) -> Join[S]:
+        """Return for each entity and instant what :meth:`get` would, in the order of the rows, all at one basis.
+
+        Streams: reads the rows a few thousand at a time, so they may come from a generator or a file of any length.
+        Iterate once, or use it in a ``with`` block if you may stop early. It waits for the rows with a snapshot of the
+        database open, so do not let it wait for long.
+
+        :param rows: pairs of an entity's id and an aware datetime.
+        :raises ArgumentError: also, when its turn comes, for a row that is not such a pair; it names the row's number,
+            counted from 0.
+        :raises InstantError: also for a row, as above.
+
+        Other parameters and errors are those of :meth:`get`.
+        """
+        reader = self._reader()
+        asked = self._as_of(reader, None, known_at, basis)
+        return Join(reader.join(asked), rows, lambda store: Answering(store, self._states, asked))
 
     def wait_for(self, receipt: HasPosition | Position, *, timeout: float | None = None) -> Basis:
         """Wait until the event of a receipt is projected: read your own writes.
@@ -181,74 +318,43 @@ class Reader(Generic[S]):
             return None
 
     def _as_of(
-        self, reader: StoreReader, valid_at: datetime | None, known_at: datetime | None, basis: Basis | str | None
+        self,
+        reader: StoreReader,
+        valid_at: datetime | None,
+        known_at: datetime | None,
+        basis: Basis | str | None,
     ) -> AsOf:
-        instant = self._clock.now() if valid_at is None else to_micros(valid_at, "valid_at")
-        known = None if known_at is None else to_micros(known_at, "known_at")
-        if basis is None:
-            return AsOf(instant, None, known)
-        if known is not None:
-            raise ArgumentError("give known_at or basis, not both: each says what was known")
-        basis = Basis.parse(basis) if isinstance(basis, str) else basis
-        if basis.topic != reader.generation.topic:
-            raise ArgumentError(
-                f"the basis is of topic {basis.topic}; projection {self._name} reads {reader.generation.topic}"
-            )
-        return AsOf(instant, basis, basis.known_at)
+        point = At(valid_at=valid_at, known_at=known_at, basis=basis)
+        return as_of(point, self._clock.now(), reader.generation)
 
-    def _answer(self, reader: StoreReader, entity_id: str, as_of: AsOf, found: Found) -> Answer[S]:
-        row, folded = found.row, False
-        if _is_ahead(as_of, found):
-            status, row = Status.NOT_YET_PROJECTED, None
-        else:
-            if found.unstored:
-                row, folded = _valid_at(self._fold(reader, entity_id, as_of), as_of.valid_at), True
-            status = self._status(reader, entity_id, as_of, found, row)
-        pinned = _pin(as_of, found.marks)
-        watermark = _watermark(pinned, found)
-        return Answer(
+    def _ask(self, reader: StoreReader, entity_id: str, asked: AsOf) -> Answer[S]:
+        found = reader.find(_check_id(entity_id), asked)
+        return Answering(reader, self._states, asked).answer(entity_id, asked.valid_at, found)
+
+    def _shared(self, reader: StoreReader, point: Point, marks: Basis) -> AsOf:
+        """Return a point; one that does not say what was known is as known at ``marks``."""
+        asked = as_of(at(point), self._clock.now(), reader.generation)
+        return AsOf(asked.valid_at, marks) if asked.basis is None and asked.known_at is None else asked
+
+    def _audit(self, entity_id: str) -> Audit[S]:
+        reader = self._reader()
+        chronicle = Chronicle(reader.rows(entity_id))
+        marks, head = chronicle.rows.marks, chronicle.rows.head
+        answering = Answering(reader, self._states, AsOf(0))
+        if head is not None and head.unstored_offset is not None:
+            chronicle = chronicle.replayed(self._states.folding(entity_id))
+        return Audit(
             entity_id=entity_id,
-            valid_at=from_micros(as_of.valid_at),
-            status=status,
-            version=None if row is None else self._version(reader.generation, row),
-            basis=pinned,
-            watermark=None if watermark is None else from_micros(watermark),
-            folded=folded,
+            status=answering.history_status(head, exists=bool(chronicle.rows.versions)),
+            beliefs=tuple(
+                belief(answering.version(VersionRow(held.row, held.valid_to, held.ended_at)), held)
+                for held in chronicle.beliefs()
+            ),
+            basis=marks,
         )
 
-    def _status(self, reader: StoreReader, entity_id: str, as_of: AsOf, found: Found, row: VersionRow | None) -> Status:
-        if found.head is None:
-            return Status.NEVER_EXISTED
-        if found.head.quarantined_offset is not None:
-            return Status.QUARANTINED
-        if row is not None:
-            return Status.FOUND if row.version.state is not None else Status.DELETED
-        if as_of.basis is None and as_of.known_at is None:
-            exists = found.head.first_valid is not None
-        else:
-            exists = bool(reader.events(entity_id, as_of))
-        return Status.BEFORE_FIRST if exists else Status.NEVER_EXISTED
-
-    def _fold(self, reader: StoreReader, entity_id: str, as_of: AsOf) -> list[VersionRow]:
-        """Fold the events of the basis, for beliefs that are not kept as rows."""
-        events = reader.events(entity_id, as_of)
-        rows = [
-            row._replace(state=state) for row, state in zip(events, self._states.fold(events, entity_id), strict=True)
-        ]
-        return [VersionRow(row, _next_after(rows, index), None) for index, row in enumerate(rows)]
-
-    def _version(self, generation: Generation, row: VersionRow) -> Version[S]:
-        version, valid_to, superseded_at = row
-        return Version(
-            state=None if version.state is None else self._states.read(version.state, generation),
-            valid_from=from_micros(version.valid_from),
-            valid_to=None if valid_to is None else from_micros(valid_to),
-            recorded_at=from_micros(version.recorded_at),
-            superseded_at=None if superseded_at is None else from_micros(superseded_at),
-            event_id=version.event_id,
-            event_type=version.event_type,
-            position=Position(generation.topic, version.partition, version.offset),
-        )
+    def _explaining(self, reader: StoreReader, entity_id: str) -> Explaining:
+        return Explaining(Chronicle(reader.rows(entity_id)), self._states, reader.generation.topic)
 
 
 def _check_id(entity_id: Any) -> str:
@@ -263,43 +369,6 @@ def _same_topic(marks: Basis, topic: str) -> Basis:
     return marks
 
 
-def _pin(as_of: AsOf, marks: Basis) -> Basis:
-    """The basis under which the same question gives the same answer."""
-    return as_of.basis if as_of.basis is not None else Basis(marks.topic, marks.marks, as_of.known_at)
-
-
-def _is_ahead(as_of: AsOf, found: Found) -> bool:
-    """Whether more is asked for than is projected, in the entity's partition or, while that is unknown, in any."""
-    partitions = list(found.marks) if found.head is None else [found.head.partition]
-    if as_of.basis is not None:
-        return any(as_of.basis.next_offset(p) > found.marks.next_offset(p) for p in partitions)
-    if as_of.known_at is None:
-        return False
-    reached = [found.marks[p].watermark for p in partitions if p in found.marks]
-    return not reached or min(reached) < as_of.known_at
-
-
-def _watermark(basis: Basis, found: Found) -> Micros | None:
-    if found.head is None:
-        return basis.watermark
-    mark = basis.get(found.head.partition)
-    return mark.watermark if mark is not None and mark.watermark >= 0 else None
-
-
-def _visible(rows: Iterable[VersionRow]) -> list[VersionRow]:
-    """Keep the last of several versions that begin at one instant."""
-    shown: list[VersionRow] = []
-    for row in rows:
-        if shown and shown[-1].version.valid_from == row.version.valid_from:
-            shown.pop()
-        shown.append(row)
-    return shown
-
-
-def _valid_at(rows: list[VersionRow], instant: Micros) -> VersionRow | None:
-    return next((row for row in reversed(rows) if row.version.valid_from <= instant), None)
-
-
-def _next_after(rows: list[Row], index: int) -> Micros | None:
-    begin = rows[index].valid_from
-    return next((row.valid_from for row in rows[index + 1 :] if row.valid_from > begin), None)
+def _point_of(answer: Answer[Any]) -> AsOf:
+    """The point at which the same answer is given for ever."""
+    return AsOf(to_micros(answer.valid_at, "valid_at"), answer.basis, answer.basis.known_at)

@@ -8,12 +8,14 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from everwhen.errors import GenerationMismatch, NotStored
+from everwhen.event import Event, Retracted, event_type
 from everwhen.ports.store import Generation
-from everwhen.projection import Folder, Projection
-from everwhen.projection.rows import Version
+from everwhen.projection import Fold, Folder, Projection
 
 S = TypeVar("S", covariant=True)
 M = TypeVar("M", bound=BaseModel)
+
+_RETRACTED = event_type(Retracted)
 
 
 class States(Protocol[S]):
@@ -23,11 +25,19 @@ class States(Protocol[S]):
         """Turn a stored state into what the caller gets."""
         ...
 
-    def fold(self, events: list[Version], entity_id: str) -> list[str | None]:
-        """Return the state after each event, folding from nothing.
+    def folding(self, entity_id: str) -> Fold:
+        """Return the function that applies one stored event of the entity.
 
         :raises NotStored: without the projection's code.
         """
+        ...
+
+    def event(self, value: bytes, event_type: str) -> Event | None:
+        """Return a stored event; ``None`` without the projection's code."""
+        ...
+
+    def document(self, state: Any) -> Any:
+        """Return a shown state as JSON has it."""
         ...
 
 
@@ -54,14 +64,18 @@ class ModelStates(Generic[M]):
             ) from None
         return model
 
-    def fold(self, events: list[Version], entity_id: str) -> list[str | None]:
-        """Return the state after each event."""
-        folder, state = Folder(self._projection), None
-        states: list[str | None] = []
-        for row in events:
-            state = folder.fold(state, row)
-            states.append(state)
-        return states
+    def folding(self, entity_id: str) -> Fold:
+        """Return the function that applies one stored event."""
+        return Folder(self._projection).fold
+
+    def document(self, state: Any) -> Any:
+        """Return a state's fields by their names, as they are stored."""
+        return state.model_dump(mode="json", by_alias=False, round_trip=True)
+
+    def event(self, value: bytes, event_type: str) -> Event | None:
+        """Return a stored event, as its class is today; ``None`` for a type that is no more."""
+        known = event_type == _RETRACTED or self._projection.topic.event_class(event_type) is not None
+        return self._projection.topic.codec.decode(value) if value and known else None
 
 
 class DictStates:
@@ -72,7 +86,15 @@ class DictStates:
         data: dict[str, Any] = json.loads(state)
         return data
 
-    def fold(self, events: list[Version], entity_id: str) -> list[str | None]:
+    def document(self, state: Any) -> Any:
+        """Return the dict itself."""
+        return state
+
+    def event(self, value: bytes, event_type: str) -> Event | None:
+        """Return nothing: there are no event classes here."""
+        return None
+
+    def folding(self, entity_id: str) -> Fold:
         """Refuse: there are no handlers here."""
         raise NotStored(
             f"what was believed of entity {entity_id!r} at this basis is not kept as rows; it can be folded by a "

@@ -44,15 +44,14 @@ class SqlBatch:
     def known(self, events: Collection[tuple[str, str]]) -> list[Known]:
         """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn.
 
-        A retraction has no valid time, type or bytes of its own in the store; it is known with its recorded time
-        and with empty ones.
+        A retraction has no valid time of its own in the store; it is known with its recorded time.
         """
         found = {row[:2]: _known(row, live=True) for row in self._look(lookups.LIVE, list(events))}
         if corrected := {row[0] for row in self._look(lookups.CORRECTED, _keys({event[0] for event in events}))}:
             rest = [event for event in events if event[0] in corrected and event not in found]
             found |= {row[:2]: _known(row, live=False) for row in self._look(lookups.GONE, rest)}
             rest = [event for event in rest if event not in found]
-            found |= {row[:2]: _known((*row, "", b""), live=False) for row in self._look(lookups.WITHDRAWING, rest)}
+            found |= {row[:2]: _known(row, live=False) for row in self._look(lookups.WITHDRAWING, rest)}
         return list(found.values())
 
     def tails(self, since: Mapping[str, Micros]) -> dict[str, list[Version]]:
@@ -81,8 +80,7 @@ class SqlBatch:
 
 
 def _known(row: tuple[Any, ...], *, live: bool) -> Known:
-    entity_id, event_id, valid_from, event_type, event = row
-    return Known(entity_id, event_id, valid_from, event_type, event, live)
+    return Known._make((*row, live))
 
 
 def _keys(entity_ids: Iterable[str]) -> list[tuple[str]]:

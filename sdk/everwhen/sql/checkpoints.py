@@ -6,7 +6,22 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Table, Update, and_, bindparam, case, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    FromClause,
+    Row,
+    Select,
+    Table,
+    Update,
+    and_,
+    bindparam,
+    case,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from everwhen.errors import Fenced, GenerationMismatch, StoreMismatch
@@ -67,6 +82,19 @@ class Checkpoints:
         if self._move.run(connection.cursor(), parameters).rowcount != 1:
             raise Fenced(self._why_fenced(connection, claim, expected))
 
+    def note_quiet(self, stands: Sequence[tuple[Claim, int]], until: Micros) -> frozenset[int]:
+        """Note for partitions that are still ours, and stand where they stood, that they are quiet until an instant.
+
+        :param stands: claims of one generation, each with its next offset.
+        :return: the partitions for which it was noted; where a later instant is noted already, it stays.
+        """
+        if not stands:
+            return frozenset()
+        generation = stands[0][0].generation
+        with self._database.core(f"noting idle partitions of {generation.topic}") as connection:
+            noted = connection.execute(_quieting(self._table, generation, stands, until))
+            return frozenset(noted.scalars())
+
     def _claim_one(
         self, connection: Connection, generation: Generation, partition: int, topic: TopicDescription, owner: str
     ) -> Claim:
@@ -83,8 +111,10 @@ class Checkpoints:
         }
         row = connection.execute(_claiming(self._table, self._database.kind, values)).one()
         self._check_incarnation(row, partition, topic)
-        watermark = NOTHING_RECORDED if row.watermark is None else row.watermark
-        return Claim(generation, partition, owner, row.epoch, Mark(row.next_offset, watermark))
+        watermark, quiet_until = (
+            NOTHING_RECORDED if instant is None else instant for instant in (row.watermark, row.quiet_until)
+        )
+        return Claim(generation, partition, owner, row.epoch, Mark(row.next_offset, watermark), quiet_until)
 
     def _check_incarnation(self, row: Row[Any], partition: int, topic: TopicDescription) -> None:
         for what, held, found in (
@@ -132,6 +162,29 @@ def _moving(table: Table) -> Update:
     return update(table).where(_here(table), still_ours).values(moved)
 
 
+def _quieting(table: Table, generation: Generation, stands: Sequence[tuple[Claim, int]], until: Micros) -> Any:
+    """Write the one statement for all partitions: several rows are locked at once only here and when claiming.
+
+    It takes none that is locked: a claim waits for the rows of others one by one, and could wait for this in a circle.
+    """
+    places = [(claim.partition, claim.owner, claim.epoch, next_offset) for claim, next_offset in stands]
+
+    def still_ours(rows: FromClause) -> ColumnElement[bool]:
+        return and_(
+            rows.c.projection == generation.projection,
+            rows.c.number == generation.number,
+            tuple_(rows.c.partition, rows.c.owner, rows.c.epoch, rows.c.next_offset).in_(places),
+            or_(rows.c.quiet_until.is_(None), rows.c.quiet_until < until),
+        )
+
+    free = table.alias("free")
+    # A common table expression, so that it is worked out once and not for each row again.
+    unlocked = select(free.c.partition).where(still_ours(free)).with_for_update(skip_locked=True).cte("unlocked")
+    ours_and_free = and_(still_ours(table), table.c.partition.in_(select(unlocked.c.partition)))
+    noted = update(table).where(ours_and_free).values(quiet_until=until)
+    return noted.returning(table.c.partition)
+
+
 def _standing(table: Table) -> Select[Any]:
     return select(table.c.next_offset, table.c.epoch).where(_here(table))
 
@@ -154,4 +207,4 @@ def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:
     return first.on_conflict_do_update(
         index_elements=table.primary_key.columns.keys(),
         set_={"owner": first.excluded.owner, "epoch": table.c.epoch + 1, **learned},
-    ).returning(table.c.next_offset, table.c.watermark, table.c.epoch, table.c.cluster_id, table.c.topic_id)
+    ).returning(*(table.c[name] for name in ("next_offset", "watermark", "quiet_until", "epoch", *learned)))

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from sqlalchemy import ColumnElement, Select, literal_column, select, union_all
+from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from sqlalchemy.types import TypeEngine
 
 from everwhen.sql.tables import GenerationTables
 from everwhen.sql.types import Id, Instant
+
+_Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
 
 
 class Inner(Protocol):
@@ -43,21 +46,21 @@ def _corrected(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any
 
 def _live(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     rows = tables.versions.c
-    return select(rows.entity_id, rows.event_id, rows.valid_from, rows.event_type, rows.event).where(
-        rows.entity_id == key[0], rows.event_id == key[1]
-    )
+    return select(*_known(rows)).where(rows.entity_id == key[0], rows.event_id == key[1])
 
 
 def _gone(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     rows = tables.superseded.c
-    return select(rows.entity_id, rows.event_id, rows.valid_from, rows.event_type, rows.event).where(
-        rows.entity_id == key[0], rows.event_id == key[1], rows.withdrawn
-    )
+    return select(*_known(rows)).where(rows.entity_id == key[0], rows.event_id == key[1], rows.withdrawn)
+
+
+def _known(rows: _Columns) -> tuple[ColumnElement[Any], ...]:
+    return rows.entity_id, rows.event_id, rows.valid_from, rows.event_type, rows.event, rows.withdraws
 
 
 def _withdrawing(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     rows = tables.withdrawals.c
-    return select(rows.entity_id, rows.event_id, rows.recorded_at).where(
+    return select(rows.entity_id, rows.event_id, rows.recorded_at, rows.event_type, rows.event, rows.target_id).where(
         rows.entity_id == key[0], rows.event_id == key[1]
     )
 

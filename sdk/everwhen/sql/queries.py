@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import starmap
 from typing import Any
 
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
+    FromClause,
     ScalarSelect,
     Select,
     Subquery,
+    Table,
+    TableValuedAlias,
     Text,
     bindparam,
+    case,
     cast,
+    column,
     func,
     literal_column,
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.base import Executable
+from sqlalchemy.types import NullType, TypeEngine
 
+from everwhen.instants import MAX_MICROS
 from everwhen.ports.store import Generation
 from everwhen.sql.expressions import POSTGRESQL, Earlier, Joined, MicrosOf, NotBefore, NumberIn
 from everwhen.sql.seeks import Past, Question, Seeks
@@ -50,7 +59,8 @@ class Queries:
 
     Parameters: ``entity_id`` and ``valid_at``. For the past also ``known_at``, and ``known_micros``, the same in
     microseconds; ``offsets`` and ``bounds``, JSON objects that give the basis' next offset and recorded time for a
-    partition, and ``other_offset`` and ``other_bound`` for those partitions that are not in them.
+    partition, and ``other_offset`` and ``other_bound`` for those partitions that are not in them. Questions about
+    many points take arrays instead: ``entity_ids`` and ``instants``.
     """
 
     def __init__(self, kind: str, dialect: Dialect, shared: SharedTables, generation: Generation) -> None:
@@ -71,9 +81,27 @@ class Queries:
         self.heads = Statement(lambda: select(entities).order_by(entities.c.entity_id), dialect)
         """The heads' columns."""
         self.seek = Timed(self._seek, dialect)
-        """The row's columns, ``valid_to``; no row if there is none."""
+        """The row's columns, ``valid_to``. Always one row."""
         self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
         """The head's columns, the row's columns, ``valid_to``. SQLite has no LATERAL."""
+        self.points = Timed(self._points, dialect) if kind == POSTGRESQL else None
+        """The row's columns, ``valid_to``, and the place in the arrays, from 1; in any order. Where there is no entity
+        there may be no row."""
+        self.heads_of = Statement(self._heads_of, dialect) if kind == POSTGRESQL else None
+        """The heads' columns, of those entities of the array that have one."""
+        self.head = Statement(lambda: _of_entity(entities), dialect)
+        """The head's columns; no row if there is none."""
+        self.recorded_since = Statement(lambda: self._recorded_since(self._tables.entities), dialect)
+        """The heads' columns, of those entities that had a record since the past."""
+        self.changed_from = Statement(lambda: self._seeks.changed_from(self._one_entity(True)), dialect)
+        """From where on an entity changed since the past; null if it did not."""
+        self.changes = Statement(self._changes, dialect) if kind == POSTGRESQL else None
+        """From where on, the head's columns, the row's columns, ``valid_to``."""
+        self.parts = {
+            table.name: Statement(lambda table=table: _of_entity(table), dialect)  # type: ignore[misc]
+            for table in (self._tables.superseded, self._tables.withdrawals, self._tables.conflicts)
+        }
+        """All rows of an entity in one table."""
 
     def _about(self) -> Select[Any]:
         head = self._head
@@ -91,7 +119,7 @@ class Queries:
         question = self._one_entity(past)
         row = self._seeks.last(question, _VALID_AT).subquery("found")
         valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
-        return select(*row.c, valid_to)
+        return select(*row.c, valid_to).select_from(_one_row().outerjoin(row, true()))
 
     def _snapshot(self, past: bool) -> Select[Any]:
         head = self._tables.entities.alias("head")
@@ -109,6 +137,46 @@ class Queries:
             .order_by(head.c.entity_id)
         )
 
+    def _recorded_since(self, heads: FromClause) -> Select[Any]:
+        since = _past(heads.c.partition, heads.c.lead)
+        # When an entity's last record was taken is not kept: as known at an instant, every entity is looked at.
+        recorded = (heads.c.last_offset >= since.next_offset) | (literal_column(str(MAX_MICROS)) > _KNOWN_MICROS)
+        return select(*heads.c).where(recorded).order_by(heads.c.entity_id)
+
+    def _changes(self) -> Select[Any]:
+        head = self._tables.entities.alias("head")
+        entity_id, partition, lead = (
+            literal_column(f"head.{name}", head.c[name].type) for name in ("entity_id", "partition", "lead")
+        )
+        changed = self._seeks.changed_from(Question(entity_id, _past(partition, lead))).lateral("changed")
+        now = Question(entity_id, None)
+        row = self._seeks.last(now, _VALID_AT).lateral("found")
+        following = self._seeks.next_begin(now, _VALID_AT).lateral("following")
+        recorded = self._recorded_since(head).whereclause
+        assert recorded is not None
+        return (
+            select(changed.c.changed_from, *head.c, *row.c, following.c.valid_to)
+            .select_from(head.join(changed, true()).outerjoin(row, true()).outerjoin(following, true()))
+            .where(recorded, changed.c.changed_from.is_not(None))
+            .order_by(head.c.entity_id)
+        )
+
+    def _points(self, past: bool) -> Select[Any]:
+        given, head = _given(entity_id=Id, valid_at=Instant()), self._tables.entities.alias("head")
+        entity_id, valid_at = (literal_column(f"k.{name}", given.c[name].type) for name in ("entity_id", "valid_at"))
+        partition, lead = (literal_column(f"head.{name}", head.c[name].type) for name in ("partition", "lead"))
+        question = Question(entity_id, _past(partition, lead, valid_at) if past else None)
+        row = self._seeks.last(question, valid_at).lateral("found")
+        following = self._seeks.next_begin(question, valid_at).lateral("following")
+        asked = given.join(head, head.c.entity_id == entity_id) if past else given
+        return select(*row.c, following.c.valid_to, literal_column("k.place")).select_from(
+            asked.outerjoin(row, true()).outerjoin(following, true())
+        )
+
+    def _heads_of(self) -> Select[Any]:
+        given, entities = _given(entity_id=Id), self._tables.entities
+        return select(*entities.c).select_from(given.join(entities, entities.c.entity_id == given.c.entity_id))
+
     def _one_entity(self, past: bool) -> Question:
         if not past:
             return Question(_ENTITY_ID, None)
@@ -121,18 +189,26 @@ class Queries:
         return Question(_ENTITY_ID, Past(next_offset, _KNOWN_AT, reach, until))
 
 
-def _past(partition: ColumnElement[int], lead: ColumnElement[int]) -> Past:
+def _past(partition: ColumnElement[int], lead: ColumnElement[int], valid_at: ColumnElement[Any] = _VALID_AT) -> Past:
     """Write the point in the past for an entity of this partition whose largest lead is this."""
     next_offset = func.coalesce(NumberIn(_OFFSETS, partition), _OTHER_OFFSET)
     bound = Earlier(_KNOWN_MICROS, func.coalesce(NumberIn(_BOUNDS, partition), _OTHER_BOUND))
     reach = NotBefore(bound + lead)
-    return Past(next_offset, _KNOWN_AT, reach, until=Earlier(_VALID_AT, reach))
+    return Past(next_offset, _KNOWN_AT, reach, until=Earlier(valid_at, reach))
 
 
 def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
-    """Write the marks of all partitions as one text: ``partition:next_offset:watermark,…``."""
+    """Write the marks of all partitions as one text: ``partition:next_offset:watermark,…``.
+
+    The watermark is the later of the last record's and of the instant up to which an idle partition was quiet.
+    """
     table = shared.checkpoints.c
-    numbers = table.partition, table.next_offset, func.coalesce(MicrosOf(table.watermark), literal_column("-1"))
+    # Where one of them is null the comparison is not true.
+    later = case(
+        (table.quiet_until > table.watermark, table.quiet_until),
+        else_=func.coalesce(table.watermark, table.quiet_until),
+    )
+    numbers = table.partition, table.next_offset, func.coalesce(MicrosOf(later), literal_column("-1"))
     first, *rest = (cast(number, Text) for number in numbers)
     mark: ColumnElement[str] = first
     for number in rest:
@@ -144,6 +220,18 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     )
 
 
+def _of_entity(table: Table) -> Select[Any]:
+    return select(*table.c).where(table.c.entity_id == _ENTITY_ID)
+
+
 def _one_row() -> Subquery:
     """One row, so that there is an answer about an entity that is not there."""
     return select(literal_column("1")).subquery("one")
+
+
+def _given(**columns: TypeEngine[Any]) -> TableValuedAlias:
+    """Write arrays, one for each column, as a table ``k``; ``place`` counts its rows from 1."""
+    names = {"entity_id": "entity_ids", "valid_at": "instants"}
+    arrays = [cast(bindparam(names[name], type_=NullType()), ARRAY(kind)) for name, kind in columns.items()]
+    rows = func.unnest(*arrays).table_valued(*starmap(column, columns.items()), with_ordinality="place")
+    return rows.render_derived(name="k")

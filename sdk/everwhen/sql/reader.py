@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
-from everwhen.errors import ArgumentError
-from everwhen.instants import MAX_MICROS, Micros
-from everwhen.ports.store import AsOf, Found, Generation, VersionRow
-from everwhen.positions import Basis, Mark
+from everwhen.instants import Micros
+from everwhen.ports.store import AsOf, Changed, EntityRows, Found, Generation, StoreJoin, VersionRow
+from everwhen.positions import Basis
 from everwhen.projection.rows import Head, Version
 from everwhen.sql.database import Database
-from everwhen.sql.queries import Queries, Timed
-from everwhen.sql.statement import Statement
+from everwhen.sql.found import ENDED_AT, HEAD, VERSION, ask, basis_of, found_of, head_of, is_unstored, rows_of, then
+from everwhen.sql.join import SqlJoin
+from everwhen.sql.queries import Queries
 from everwhen.sql.tables import SharedTables
 
-_HEAD: Final = len(Head._fields)
-_VERSION: Final = len(Version._fields)
-_ROW: Final = _VERSION + 3  # and its end: offset, recorded time, withdrawn
-_ENDED_AT: Final = _VERSION + 1
 _FETCHED_AT_ONCE: Final = 500
-_EVERY_OFFSET: Final = {"offsets": "{}", "bounds": "{}", "other_offset": 2**63 - 1, "other_bound": MAX_MICROS}
 
 _HeadsAndRows: TypeAlias = Generator[tuple[Head | None, Sequence[Any]], None, None]
+_ChangedRows: TypeAlias = Generator[tuple[Micros, Head | None, Sequence[Any]], None, None]
 
 
 class SqlReader:
@@ -59,12 +53,12 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        statement, parameters = self._ask(self._queries.find, as_of)
+        statement, parameters = ask(self._queries.find, as_of, self._generation)
         parameters["entity_id"] = entity_id
         with self._database.connection(self._doing) as connection:
             row = statement.run(connection.cursor(), parameters).fetchone()
-        basis = _basis(self._generation.topic, row[0])
-        return _found(basis, _head(row[1 : 1 + _HEAD]), row[1 + _HEAD :], as_of)
+        basis = basis_of(self._generation.topic, row[0])
+        return found_of(basis, head_of(row[1 : 1 + HEAD]), row[1 + HEAD :], as_of, as_of.valid_at)
 
     def history(self, entity_id: str, as_of: AsOf) -> tuple[Found, list[VersionRow]]:
         """Return all versions believed at the basis, ordered by ``(valid_from, offset)``, ties included.
@@ -75,18 +69,18 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        statement, parameters = self._ask(self._queries.history, as_of)
+        statement, parameters = ask(self._queries.history, as_of, self._generation)
         parameters["entity_id"] = entity_id
         with self._database.reading(self._doing) as connection:
             cursor = connection.cursor()
             about = self._queries.about.run(cursor, {"entity_id": entity_id}).fetchone()
-            head = _head(about[1:])
-            unstored = _is_unstored(head, as_of, None)
+            head = head_of(about[1:])
+            unstored = is_unstored(head, as_of, None)
             rows = [] if unstored else statement.run(cursor, parameters).fetchall()
-        found = Found(_basis(self._generation.topic, about[0]), head, None, unstored)
+        found = Found(basis_of(self._generation.topic, about[0]), head, None, unstored)
         ends = [*(row[1] for row in rows[1:]), None]
         return found, [
-            VersionRow(Version(*row[:_VERSION]), end, row[_ENDED_AT]) for row, end in zip(rows, ends, strict=False)
+            VersionRow(Version(*row[:VERSION]), end, row[ENDED_AT]) for row, end in zip(rows, ends, strict=False)
         ]
 
     def events(self, entity_id: str, as_of: AsOf) -> list[Version]:
@@ -97,11 +91,55 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        statement, parameters = self._ask(self._queries.events, as_of)
+        statement, parameters = ask(self._queries.events, as_of, self._generation)
         parameters["entity_id"] = entity_id
         with self._database.connection(self._doing) as connection:
             rows = statement.run(connection.cursor(), parameters).fetchall()
-        return [Version(*row[:_VERSION]) for row in rows]
+        return [Version(*row[:VERSION]) for row in rows]
+
+    def rows(self, entity_id: str) -> EntityRows:
+        """Return everything that is stored about one entity, in one snapshot.
+
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        with self._database.reading(self._doing) as connection:
+            return rows_of(connection.cursor(), self._queries, self._generation, entity_id)
+
+    @contextmanager
+    def changes(self, since: Basis, valid_at: Micros) -> Iterator[tuple[Basis, Iterator[Changed]]]:
+        """Stream every entity of which other events count now than at ``since``, in one snapshot, by entity id.
+
+        :raises ArgumentError: if the basis is of another topic.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        parameters = {"valid_at": valid_at} | then(AsOf(valid_at, since, since.known_at), self._generation)
+        with self._database.reading(self._doing) as connection:
+            basis = self._marks(connection)
+            # Closed here, as for a snapshot.
+            with closing(self._changed(connection, basis, parameters)) as stream:
+                yield basis, stream
+
+    def _changed(self, connection: Any, basis: Basis, parameters: dict[str, Any]) -> Generator[Changed, None, None]:
+        valid_at: Micros = parameters["valid_at"]
+        rows = self._changed_rows_joined if self._queries.changes is not None else self._changed_rows_sought
+        with closing(rows(connection, parameters)) as found:
+            for changed_from, head, row in found:
+                yield Changed(changed_from, found_of(basis, head, row, AsOf(valid_at), valid_at))
+
+    def _changed_rows_joined(self, connection: Any, parameters: dict[str, Any]) -> _ChangedRows:
+        assert self._queries.changes is not None
+        with connection.cursor(name="everwhen_changes") as cursor:
+            cursor.itersize = _FETCHED_AT_ONCE
+            for row in self._queries.changes.run(cursor, parameters):
+                yield row[0], head_of(row[1 : 1 + HEAD]), row[1 + HEAD :]
+
+    def _changed_rows_sought(self, connection: Any, parameters: dict[str, Any]) -> _ChangedRows:
+        cursor = connection.cursor()
+        for row in self._queries.recorded_since.run(connection.cursor(), parameters):
+            parameters["entity_id"] = row[0]
+            (changed_from,) = self._queries.changed_from.run(cursor, parameters).fetchone()
+            if changed_from is not None:
+                yield changed_from, Head(*row), self._queries.seek.now.run(cursor, parameters).fetchone()
 
     @contextmanager
     def snapshot(self, as_of: AsOf) -> Iterator[tuple[Basis, Iterator[Found]]]:
@@ -123,83 +161,37 @@ class SqlReader:
         rows = self._seeking(connection, as_of) if self._queries.snapshot is None else self._joined(connection, as_of)
         with closing(rows):
             for head, row in rows:
-                found = _found(basis, head, row, as_of)
+                found = found_of(basis, head, row, as_of, as_of.valid_at)
                 if found.row is not None or found.unstored:
                     yield found
 
     def _joined(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
         assert self._queries.snapshot is not None
-        statement, parameters = self._ask(self._queries.snapshot, as_of)
+        statement, parameters = ask(self._queries.snapshot, as_of, self._generation)
         with connection.cursor(name="everwhen_snapshot") as cursor:
             cursor.itersize = _FETCHED_AT_ONCE
             for row in statement.run(cursor, parameters):
-                yield _head(row[:_HEAD]), row[_HEAD:]
+                yield head_of(row[:HEAD]), row[HEAD:]
 
     def _seeking(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
-        statement, parameters = self._ask(self._queries.seek, as_of)
+        statement, parameters = ask(self._queries.seek, as_of, self._generation)
         cursor = connection.cursor()
         for row in self._queries.heads.run(connection.cursor(), {}):
             parameters["entity_id"] = row[0]
-            found = statement.run(cursor, parameters).fetchone()
-            yield Head(*row), found if found is not None else _NOTHING
+            yield Head(*row), statement.run(cursor, parameters).fetchone()
+
+    @contextmanager
+    def join(self, as_of: AsOf) -> Iterator[StoreJoin]:
+        """Open a snapshot to ask about many points in. It holds one connection, and ends with the context.
+
+        ``as_of.valid_at`` plays no part.
+
+        :raises ArgumentError: if the basis is of another topic.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        with self._database.reading(self._doing) as connection:
+            marks = self._marks(connection)
+            yield SqlJoin(self._database, self._queries, self._generation, connection, marks, as_of)
 
     def _marks(self, connection: Any) -> Basis:
-        return _basis(self._generation.topic, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])
-
-    def _ask(self, question: Timed, as_of: AsOf) -> tuple[Statement, dict[str, Any]]:
-        """Return the statement for the belief asked for, and its parameters."""
-        parameters: dict[str, Any] = {"valid_at": as_of.valid_at}
-        if as_of.basis is None and as_of.known_at is None:
-            return question.now, parameters
-        known_at = MAX_MICROS if as_of.known_at is None else as_of.known_at
-        parameters |= {"known_at": known_at, "known_micros": known_at}
-        if as_of.basis is None:
-            return question.past, parameters | _EVERY_OFFSET
-        self._check_topic(as_of.basis)
-        offsets = {str(partition): mark.next_offset for partition, mark in as_of.basis.items()}
-        bounds = {str(partition): mark.watermark for partition, mark in as_of.basis.items()}
-        of_basis = {"offsets": json.dumps(offsets), "bounds": json.dumps(bounds), "other_offset": 0, "other_bound": 0}
-        return question.past, parameters | of_basis
-
-    def _check_topic(self, basis: Basis) -> None:
-        if basis.topic != self._generation.topic:
-            raise ArgumentError(
-                f"the basis is of topic {basis.topic}, and projection {self._generation.projection} is of topic "
-                f"{self._generation.topic}; give a basis that an answer of this projection had"
-            )
-
-
-_NOTHING: Final = (None,) * (_ROW + 1)
-
-
-@lru_cache(maxsize=64)
-def _basis(topic: str, text: str | None) -> Basis:
-    """Read what the statements give as marks; equal texts are frequent."""
-    marks: dict[int, Mark] = {}
-    for mark in text.split(",") if text else ():
-        partition, next_offset, watermark = map(int, mark.split(":"))
-        marks[partition] = Mark(next_offset, watermark)
-    return Basis.of(topic, marks)
-
-
-def _head(columns: Sequence[Any]) -> Head | None:
-    return Head(*columns) if columns[0] is not None else None
-
-
-def _found(basis: Basis, head: Head | None, row: Sequence[Any], as_of: AsOf) -> Found:
-    if _is_unstored(head, as_of, as_of.valid_at):
-        return Found(basis, head, None, unstored=True)
-    if row[0] is None:
-        return Found(basis, head, None, unstored=False)
-    return Found(basis, head, VersionRow(Version(*row[:_VERSION]), row[_ROW], row[_ENDED_AT]), unstored=False)
-
-
-def _is_unstored(head: Head | None, as_of: AsOf, valid_at: Micros | None) -> bool:
-    """Say whether the belief asked for, at one instant or at any, may not be kept as rows."""
-    if head is None or head.unstored_offset is None or head.unstored_valid is None:
-        return False
-    if valid_at is not None and valid_at < head.unstored_valid:
-        return False
-    if as_of.basis is not None and as_of.basis.next_offset(head.partition) <= head.unstored_offset:
-        return True
-    return as_of.known_at is not None and (head.unstored_at is None or as_of.known_at < head.unstored_at)
+        return basis_of(self._generation.topic, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])

@@ -118,6 +118,22 @@ class Seeks:
         merged = self._merged(question, lambda _: true(), _ONWARDS)
         return select(merged).where(_was_an_event(past, merged.c))
 
+    def changed_from(self, question: Question) -> Select[Any]:
+        """Select where the earliest event begins that counts only now, or counted only in the past; null if none."""
+        since, versions, ended = question.past, self._versions.c, self._superseded.c
+        assert since is not None
+        come = select(versions.valid_from).where(
+            versions.entity_id == question.entity_id, not_(_counts(since, versions.offset, versions.recorded_at))
+        )
+        gone = select(ended.valid_from).where(
+            ended.entity_id == question.entity_id,
+            ended.withdrawn,
+            _counts(since, ended.offset, ended.recorded_at),
+            not_(_counts(since, ended.ended_offset, ended.ended_at)),
+        )
+        both = union_all(come, gone).subquery("both")
+        return select(func.min(both.c.valid_from, type_=Instant()).label("changed_from"))
+
     def _live(self, question: Question) -> Select[Any]:
         columns = self._versions.c
         return select(*columns, *_NEVER_ENDED).where(columns.entity_id == question.entity_id)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import URL, Engine
 
+from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Blueprint, Claim, Generation
 from everwhen.positions import Mark
@@ -83,6 +84,17 @@ class SqlStore:
         with self._database.writing(f"projecting {place}") as connection:
             self._checkpoints.move(connection, claim, expected, reached)
             yield SqlBatch(writer, connection)
+
+    def note_quiet(self, stands: Sequence[tuple[Claim, int]], until: Micros) -> frozenset[int]:
+        """Note that no record comes any more that is recorded at or before ``until``; never go back.
+
+        A partition that was claimed by somebody else, stands elsewhere or is being written is passed over.
+
+        :param stands: claims of one generation, each with the next offset at which the partition was found idle.
+        :return: the partitions for which it was noted.
+        :raises StoreUnavailable: if the database failed.
+        """
+        return self._checkpoints.note_quiet(stands, until)
 
     def reader(self, projection: str) -> SqlReader:
         """Open the generation that answers for the projection.

@@ -54,6 +54,7 @@ class SharedTables:
             Column("owner", Text, nullable=False),
             Column("epoch", BigInteger, nullable=False),
             Column("watermark", Instant, comment="null before the first record"),
+            Column("quiet_until", Instant, comment="nothing comes any more that was recorded up to here"),
             Column("last_offset", BigInteger),
             Column("last_event_id", Text),
             postgresql_with=_ROOM,
@@ -138,6 +139,8 @@ def _entity_columns() -> list[Column[Any]]:
         Column("unstored_valid", Instant),
         Column("quarantined_offset", BigInteger),
         Column("unstored_at", Instant),
+        Column("quarantined_at", Instant),
+        Column("pruned_before", Instant),
     ]
 
 
@@ -149,6 +152,8 @@ def _withdrawal_columns() -> list[Column[Any]]:
         Column("partition", Integer, nullable=False),
         Column("recorded_at", Instant, nullable=False),
         _key("event_id", Id),
+        Column("event_type", Text, nullable=False),
+        Column("event", Blob, nullable=False),
     ]
 
 

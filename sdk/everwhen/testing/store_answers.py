@@ -99,6 +99,7 @@ class StoreAnswers:
                     self.check_entity(reader, oracle, entity_id, AsOf(0, basis, known_at))
                 instant = log[number % len(log)].valid_from
                 self.check_snapshot(reader, oracle, AsOf(instant, basis, known_at))
+                self.check_join(reader, oracle, AsOf(0, basis, known_at))
 
         check()
 
@@ -130,6 +131,16 @@ class StoreAnswers:
         assert found == [reader.find(entity_id, as_of) for entity_id in expected]
         assert basis == reader.marks()
 
+    def check_join(self, reader: StoreReader, oracle: Oracle, as_of: AsOf) -> None:
+        """Every entity, and one that never was, at every breakpoint, in no order: each as :meth:`find` finds it."""
+        instants = {entry.valid_from for entry in oracle.log}
+        points = list(itertools.product({*oracle.entities, "nobody"}, instants | {instant - 1 for instant in instants}))
+        with reader.join(as_of) as join:
+            assert list(join.find(points)) == [
+                reader.find(entity_id, replace(as_of, valid_at=instant)) for entity_id, instant in points
+            ]
+            assert join.marks == reader.marks()
+
     def test_nobody_is_found_where_nothing_is(self, store: Store) -> None:
         """An entity that never was, with how far everything was projected."""
         parts = prepared(store, partitions=[0, 1])
@@ -141,6 +152,9 @@ class StoreAnswers:
             assert reader.history("e", as_of) == (Found(marks, None, None, unstored=False), [])
             with reader.snapshot(as_of) as (basis, stream):
                 assert (basis, list(stream)) == (marks, [])
+            with reader.join(as_of) as join:
+                assert list(join.find([("e", 5), ("d", 5)])) == 2 * [Found(marks, None, None, unstored=False)]
+                assert list(join.find([])) == []
         assert reader.events("e", AsOf(5)) == []
 
     @pytest.mark.parametrize("instant", [MIN_MICROS, -1, 0, 1_700_000_000_123_457, MAX_MICROS])
@@ -196,11 +210,15 @@ class StoreAnswers:
             return Basis.of(TOPIC, {0: Mark(next_offset, 99 + next_offset)})
 
         for as_of in (AsOf(15, basis(2)), AsOf(20, known_at=101), AsOf(20, basis(5), 101), AsOf(20, basis(2), 104)):
-            assert reader.find("e", as_of) == Found(reader.marks(), known, None, unstored=True)
+            following = 20 if as_of.valid_at < 20 else None
+            assert reader.find("e", as_of) == Found(reader.marks(), known, None, unstored=True, following=following)
             assert reader.history("e", as_of) == (Found(reader.marks(), known, None, unstored=True), [])
             assert [event.offset for event in reader.events("e", as_of)] == [0, 1]
             with reader.snapshot(as_of) as (_, stream):
                 assert list(stream) == [reader.find("e", as_of)]
+            with reader.join(as_of) as join:
+                assert list(join.find([("e", as_of.valid_at)])) == [reader.find("e", as_of)]
+                assert join.rows("e") == reader.rows("e")
         assert [event.offset for event in reader.events("e", AsOf(0, basis(4)))] == [0, 3, 2, 1]
         for as_of in (AsOf(14, basis(2)), AsOf(15, basis(3)), AsOf(15, known_at=102), AsOf(15)):
             assert not reader.find("e", as_of).unstored
@@ -234,6 +252,54 @@ class StoreAnswers:
             with reader.snapshot(AsOf(50)) as (_, stream):
                 next(stream)
         assert reader.marks()[0].next_offset == 1
+
+    def test_what_comes_first_after_the_instant_is_said(self, store: Store) -> None:
+        """It tells an entity that has no event yet from one whose events were all withdrawn or recorded later."""
+        (part,) = prepared(store)
+        rows = [version("e", 30, 0), version("e", 20, 1)]
+        gone = Superseded(version("e", 10, 2), 3, 103, withdrawn=True)
+        part.write(Changes(inserted=rows, superseded=[gone], heads=[head(rows[0], lead=0)]), Mark(4, 103))
+        reader = store.reader("thing")
+        for known_at, following in ((None, 20), (103, 20), (102, 10), (101, 20), (100, 30), (99, None)):
+            assert reader.find("e", AsOf(5, known_at=known_at)).following == following
+
+    def test_a_join_gives_what_was_asked_in_its_order(self, store: Store) -> None:
+        """Points that come twice, unsorted, by the thousand; ids of any form."""
+        (part,) = prepared(store)
+        rows = [version(entity_id, 10 * n, n) for n in range(40) for entity_id in ENTITIES]
+        heads = [head(row, lead=300) for row in rows[-len(ENTITIES) :]]
+        part.write(Changes(inserted=rows, heads=heads), Mark(40, 139))
+        reader = store.reader("thing")
+        points = [(entity_id, 7 * n % 400) for n in range(500) for entity_id in [*ENTITIES, "nobody", ENTITIES[0]]]
+        for as_of in (AsOf(0), AsOf(0, reader.marks()), AsOf(0, known_at=139)):
+            with reader.join(as_of) as join:
+                found = list(join.find(points))
+            known = {each.row.version for each in found if each.row is not None}
+            assert known == set(rows)
+            for (entity_id, instant), each in zip(points, found, strict=True):
+                row = None if each.row is None else each.row.version
+                expected = None if entity_id == "nobody" else (entity_id, instant // 10 * 10)
+                assert (row and row[:2]) == expected
+                assert (each.head and each.head.entity_id) == (expected and entity_id)
+
+    def test_a_join_stands_still(self, store: Store, open_store: OpenStore) -> None:
+        """Batches that are committed between two questions change nothing in it, and it does not hold them up."""
+        other = open_store()
+        (part,) = prepared(other)
+        rows = [version(f"entity-{n}", 10, n) for n in range(100)]
+        part.write(Changes(inserted=rows, heads=[head(row) for row in rows]))
+        reader = store.reader("thing")
+        points = [(row.entity_id, 50) for row in rows]
+        with reader.join(AsOf(0)) as join:
+            before, all_rows = list(join.find(points)), join.rows("entity-7")
+            late = [version(row.entity_id, 20, 200 + row.offset) for row in rows]
+            part.write(Changes(inserted=late, heads=[head(row) for row in late]))
+            assert list(join.find(points)) == before
+            assert (join.rows("entity-8").marks, join.rows("entity-7")) == (join.marks, all_rows)
+        assert [each.row for each in before] == [VersionRow(row, None, None) for row in rows]
+        assert {each.marks for each in before} == {join.marks}
+        assert reader.marks()[0].next_offset == join.marks[0].next_offset + 1
+        other.close()
 
     def test_a_reader_is_never_torn(self, store: Store, open_store: OpenStore) -> None:
         """While batches are committed: rows and marks of an answer belong together."""

@@ -22,7 +22,9 @@ from everwhen.ports.store import AsOf, Blueprint, Found, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withdrawal
 from everwhen.testing.store_answers import StoreAnswers
+from everwhen.testing.store_knowledge import StoreKnowledge
 from everwhen.testing.store_oracle import TOPIC
+from everwhen.testing.store_quiet import StoreQuiet
 from everwhen.testing.store_samples import THINGS, OpenStore, blueprint, head, prepared, version
 
 ODD_IDS = [
@@ -44,7 +46,7 @@ ODD_IDS = [
 EXTREMES = (MIN_MICROS, -1, 0, 1, 1_700_000_000_123_456, MAX_MICROS)
 
 
-class StoreConformance(StoreAnswers):
+class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet):
     """The suite. A subclass gives the fixture ``open_store``."""
 
     @pytest.fixture
@@ -288,8 +290,8 @@ class StoreConformance(StoreAnswers):
                 inserted=[live, corrected, refolded._replace(state="{}", refolded_offset=3, refolded_at=103)],
                 superseded=[Superseded(gone, 3, 103, withdrawn=True), Superseded(refolded, 3, 103, withdrawn=False)],
                 withdrawals=[
-                    Withdrawal("e", "event-1", 3, 0, 103, "correction"),
-                    Withdrawal("e", "never-seen", 4, 0, 104, "retraction"),
+                    Withdrawal("e", "event-1", 3, 0, 103, "correction", "thing.happened", b""),
+                    Withdrawal("e", "never-seen", 4, 0, 104, "retraction", "thing.retracted", b"why"),
                 ],
                 heads=[head(refolded, withdrawals=2)],
             )
@@ -305,17 +307,18 @@ class StoreConformance(StoreAnswers):
             "correction": True,
             "retraction": False,
         }
-        assert known["event-1"] == Known("e", "event-1", 11, "thing.happened", gone.event, False)
-        assert known["correction"].valid_from == 15
+        assert known["event-1"] == Known("e", "event-1", 11, "thing.happened", gone.event, None, live=False)
+        assert (known["correction"].valid_from, known["correction"].withdraws) == (15, "event-1")
+        assert known["retraction"] == Known("e", "retraction", 104, "thing.retracted", b"why", "never-seen", live=False)
 
     def test_what_was_withdrawn_is_known(self, store: Store) -> None:
         """Also what never came; the first withdrawal counts."""
         (part,) = prepared(store)
         withdrawals = [
-            Withdrawal("e", "x", 7, 0, 107, "r7"),
-            Withdrawal("e", "x", 4, 0, 104, "r4"),
-            Withdrawal("e", "y", 5, 0, 105, "r5"),
-            Withdrawal("f", "x", 9, 0, 109, "r9"),
+            Withdrawal("e", "x", 7, 0, 107, "r7", "gone", b""),
+            Withdrawal("e", "x", 4, 0, 104, "r4", "gone", b""),
+            Withdrawal("e", "y", 5, 0, 105, "r5", "gone", b""),
+            Withdrawal("f", "x", 9, 0, 109, "r9", "gone", b""),
         ]
         part.write(Changes(withdrawals=withdrawals))
         with store.batch(part.claim, 1, Mark(2, 2)) as batch:

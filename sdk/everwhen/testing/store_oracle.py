@@ -145,7 +145,14 @@ class _Rows:
             self._withdrawals += 1
             self._batch.withdrawals.append(
                 Withdrawal(
-                    entry.entity_id, entry.retracts, entry.offset, entry.partition, entry.recorded_at, entry.event_id
+                    entry.entity_id,
+                    entry.retracts,
+                    entry.offset,
+                    entry.partition,
+                    entry.recorded_at,
+                    entry.event_id,
+                    "thing.retracted",
+                    b"",
                 )
             )
         else:

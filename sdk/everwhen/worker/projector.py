@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 from everwhen.errors import RecordError
 from everwhen.event import Event
+from everwhen.instants import Micros
 from everwhen.ports.log import Record
 from everwhen.ports.store import Claim, Store, StoreBatch
 from everwhen.positions import Mark
-from everwhen.projection import Arrival, Folder, Loaded, Projection, Tally, Timeline, since
+from everwhen.projection import Arrival, Folder, Late, Loaded, Projection, Tally, Timeline, since
 from everwhen.projection.rows import Changes, Head, Known, Version
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
+
+_LATE_STRIDE: Final = 4
+_TAIL_ROWS: Final = 50_000
+"""About how many stored versions are held at a time to be folded again; an entity's are not divided."""
 
 
 class Owned:
@@ -26,7 +31,10 @@ class Owned:
     def __init__(self, claim: Claim, cache_bytes: int) -> None:
         self.claim = claim
         self.mark = claim.mark
+        self.quiet_until = claim.quiet_until
         self.heads = HeadCache(cache_bytes)
+        self.stride = 1
+        """How many times the usual number of records the next batch may take."""
 
     @property
     def partition(self) -> int:
@@ -49,6 +57,7 @@ class Projector:
         self._depth = depth
         self._intake = Intake(projection)
         self._folder = Folder(projection)
+        self._late = projection.late
 
     def apply(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
         """Apply the records and move the checkpoint to ``reached``, the offset that comes after them.
@@ -70,27 +79,29 @@ class Projector:
         return tally
 
     def _apply_whole(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
-        batch = _Batch(self._folder, self._depth)
+        batch = _Batch(self._folder, self._depth, self._late)
         watermark = owned.mark.watermark
         for record in records:
             watermark = max(watermark, record.timestamp)
             batch.take(*self._intake.read(record, watermark))
         mark = Mark(reached, watermark)
         with self._store.batch(owned.claim, owned.mark.next_offset, mark) as transaction:
-            changes = batch.fold(transaction, owned.heads)
-            transaction.write(changes)
+            heads = batch.write(transaction, owned.heads)
         owned.mark = mark
-        owned.heads.put(changes.heads)
+        owned.heads.put(heads)
+        # Each batch of late events rewrites what comes after them once, however many they are.
+        owned.stride = _LATE_STRIDE if batch.tally.refolded > len(records) else 1
         return batch.tally
 
 
 class _Batch:
     """The records of one transaction, by entity."""
 
-    def __init__(self, folder: Folder[Any], depth: int) -> None:
+    def __init__(self, folder: Folder[Any], depth: int, late: Late) -> None:
         self.tally = Tally()
         self._folder = folder
         self._depth = depth
+        self._late = late
         self._arrivals: dict[str, list[Arrival]] = {}
         self._events: dict[int, Event] = {}
 
@@ -98,40 +109,56 @@ class _Batch:
         self._arrivals.setdefault(arrival.row.entity_id, []).append(arrival)
         self._events[arrival.row.offset] = event
 
-    def fold(self, store: StoreBatch, cache: HeadCache) -> Changes:
-        changes = Changes()
-        for entity_id, loaded in self._load(store, cache).items():
-            timeline = Timeline(entity_id, loaded, self._fold, self._depth, changes, self.tally)
-            for arrival in self._arrivals[entity_id]:
-                timeline.apply(arrival)
-            timeline.finish()
-        return changes
+    def write(self, store: StoreBatch, cache: HeadCache) -> list[Head]:
+        """Fold and write all entities; return their new heads."""
+        heads = self._heads(store, cache)
+        known = self._known(store, heads)
+        corrected = [entity_id for entity_id, head in heads.items() if head.withdrawals]
+        withdrawn = store.withdrawn(corrected) if corrected else {}
+        written: list[Head] = []
+        for group in self._groups(heads, known):
+            starts = {entity_id: start for entity_id, start in group.items() if start is not None}
+            tails = store.tails(starts) if starts else {}
+            changes = Changes()
+            for entity_id, start in group.items():
+                loaded = Loaded(
+                    head=heads.get(entity_id),
+                    since=start,
+                    tail=tails.get(entity_id, ()),
+                    known=known.get(entity_id, {}),
+                    withdrawn=withdrawn.get(entity_id, {}),
+                )
+                self._apply(entity_id, loaded, changes)
+            store.write(changes)
+            written += changes.heads
+        return written
+
+    def _apply(self, entity_id: str, loaded: Loaded, changes: Changes) -> None:
+        timeline = Timeline(entity_id, loaded, self._fold, self._depth, changes, self.tally, self._late)
+        for arrival in self._arrivals[entity_id]:
+            timeline.apply(arrival)
+        timeline.finish()
 
     def _fold(self, state: str | None, row: Version) -> str | None:
         event = self._events.get(row.offset)
         return self._folder.fold(state, row) if event is None else self._folder.apply(state, row, event)
 
-    def _load(self, store: StoreBatch, cache: HeadCache) -> dict[str, Loaded]:
-        heads = self._heads(store, cache)
-        known = self._known(store, heads)
-        starts: dict[str, int] = {}
-        for entity_id, head in heads.items():
-            start = since(head, self._arrivals[entity_id], known.get(entity_id, {}))
-            if start is not None:
-                starts[entity_id] = start
-        tails = store.tails(starts) if starts else {}
-        corrected = [entity_id for entity_id, head in heads.items() if head.withdrawals]
-        withdrawn = store.withdrawn(corrected) if corrected else {}
-        return {
-            entity_id: Loaded(
-                head=heads.get(entity_id),
-                since=starts.get(entity_id),
-                tail=tails.get(entity_id, ()),
-                known=known.get(entity_id, {}),
-                withdrawn=withdrawn.get(entity_id, {}),
-            )
-            for entity_id in self._arrivals
-        }
+    def _groups(
+        self, heads: Mapping[str, Head], known: Mapping[str, Mapping[str, Known]]
+    ) -> Iterator[dict[str, Micros | None]]:
+        """Divide the entities so that few stored versions are in memory; say from where on each one's are needed."""
+        group: dict[str, Micros | None] = {}
+        rows = 0
+        for entity_id, arrivals in self._arrivals.items():
+            head = heads.get(entity_id)
+            start = since(head, arrivals, known.get(entity_id, {}), self._late)
+            if head is not None and start is not None:
+                if rows and rows + head.versions > _TAIL_ROWS:
+                    yield group
+                    group, rows = {}, 0
+                rows += head.versions
+            group[entity_id] = start
+        yield group
 
     def _heads(self, store: StoreBatch, cache: HeadCache) -> dict[str, Head]:
         heads = {entity_id: head for entity_id in self._arrivals if (head := cache.get(entity_id)) is not None}

@@ -1,0 +1,173 @@
+"""From what a store found to answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+from everwhen.instants import Micros, from_micros
+from everwhen.ports.store import AsOf, Found, Generation, StoreJoin, StoreReader, VersionRow
+from everwhen.positions import Basis, Position
+from everwhen.projection.rows import Head
+from everwhen.reader.answer import Answer, History, Status, Version
+from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.states import States
+
+S = TypeVar("S")
+
+
+class Answering(Generic[S]):
+    """Turns what a store found into answers, all as known at one point.
+
+    :param store: asked again where an answer needs more than was found.
+    :param states: how states are shown, and folded where a belief is not kept as rows.
+    :param as_of: what was known; its ``valid_at`` plays no part.
+
+    Thread-safe. Errors are those of :meth:`everwhen.Reader.get`.
+    """
+
+    def __init__(self, store: StoreReader | StoreJoin, states: States[S], as_of: AsOf) -> None:
+        self._store = store
+        self._states = states
+        self._as_of = as_of
+        self._generation: Generation = store.generation
+
+    def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
+        """Say what is true of an entity at an instant."""
+        row, folded = found.row, False
+        if self._is_ahead(found):
+            status, row = Status.NOT_YET_PROJECTED, None
+        else:
+            if found.unstored:
+                row, folded = self._fold_at(entity_id, valid_at), True
+            status = self._status(valid_at, found, row)
+            if status is Status.TRUNCATED:
+                row = None
+        basis = self.pin(found.marks)
+        watermark = _watermark(basis, found.head)
+        return Answer(
+            entity_id=entity_id,
+            valid_at=from_micros(valid_at),
+            status=status,
+            version=None if row is None else self.version(row),
+            basis=basis,
+            watermark=None if watermark is None else from_micros(watermark),
+            final=self._is_final(status, found),
+            folded=folded,
+        )
+
+    def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
+        """List the versions of an entity; of several at one instant the last."""
+        folded = found.unstored
+        if self._is_ahead(found):
+            status, rows = Status.NOT_YET_PROJECTED, ()
+        else:
+            if folded:
+                chronicle = Chronicle(self._store.rows(entity_id)).replayed(self._states.folding(entity_id))
+                rows = chronicle.history(self._as_of)
+            status = self.history_status(found.head, exists=bool(rows))
+        return History(
+            entity_id=entity_id,
+            status=status,
+            versions=tuple(self.version(row) for row in _visible(rows)),
+            basis=self.pin(found.marks),
+            final=self._is_final(status, found),
+            folded=folded,
+        )
+
+    def version(self, row: VersionRow) -> Version[S]:
+        """Show a version."""
+        version, valid_to, superseded_at = row
+        return Version(
+            state=None if version.state is None else self._states.read(version.state, self._generation),
+            valid_from=from_micros(version.valid_from),
+            valid_to=None if valid_to is None else from_micros(valid_to),
+            recorded_at=from_micros(version.recorded_at),
+            superseded_at=None if superseded_at is None else from_micros(superseded_at),
+            event_id=version.event_id,
+            event_type=version.event_type,
+            position=Position(self._generation.topic, version.partition, version.offset),
+        )
+
+    def pin(self, marks: Basis) -> Basis:
+        """Return the basis under which the same question gives the same answer."""
+        as_of = self._as_of
+        if as_of.basis is not None:
+            return as_of.basis
+        return marks if as_of.known_at is None else Basis(marks.topic, marks.marks, as_of.known_at)
+
+    def _fold_at(self, entity_id: str, valid_at: Micros) -> VersionRow | None:
+        """Fold the events that count, where the belief asked for is not kept as rows."""
+        chronicle = Chronicle(self._store.rows(entity_id))
+        return chronicle.fold_at(valid_at, self._as_of, self._states.folding(entity_id))
+
+    def _is_ahead(self, found: Found) -> bool:
+        """Whether more is asked for than is projected, in the entity's partition or, while that is unknown, in any."""
+        as_of = self._as_of
+        if as_of.basis is not None:
+            partitions = list(found.marks) if found.head is None else [found.head.partition]
+            return any(as_of.basis.next_offset(p) > found.marks.next_offset(p) for p in partitions)
+        return as_of.known_at is not None and _reached(found) < as_of.known_at
+
+    def _is_final(self, status: Status, found: Found) -> bool:
+        """Whether no later record can change the answer to this question."""
+        if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED):
+            return False
+        as_of = self._as_of
+        # At the watermark itself, another record of the same recorded time may follow.
+        return as_of.basis is not None or (as_of.known_at is not None and as_of.known_at < _reached(found))
+
+    def _status(self, valid_at: Micros, found: Found, row: VersionRow | None) -> Status:
+        head = found.head
+        if head is None:
+            return Status.NEVER_EXISTED
+        if self._is_parked(head):
+            return Status.QUARANTINED
+        if head.pruned_before is not None and valid_at < head.pruned_before:
+            return Status.TRUNCATED
+        if row is not None:
+            return Status.FOUND if row.version.state is not None else Status.DELETED
+        return Status.BEFORE_FIRST if found.following is not None else Status.NEVER_EXISTED
+
+    def history_status(self, head: Head | None, *, exists: bool) -> Status:
+        """Say what a list of versions means.
+
+        :param exists: whether there is any.
+        """
+        if head is not None and self._is_parked(head):
+            return Status.QUARANTINED
+        if head is not None and head.pruned_before is not None:
+            return Status.TRUNCATED
+        return Status.FOUND if exists else Status.NEVER_EXISTED
+
+    def _is_parked(self, head: Head) -> bool:
+        """Whether the event in front of which the entity is parked is part of what is asked for."""
+        if head.quarantined_offset is None:
+            return False
+        as_of = self._as_of
+        if as_of.basis is not None and head.quarantined_offset >= as_of.basis.next_offset(head.partition):
+            return False
+        return as_of.known_at is None or head.quarantined_at is None or head.quarantined_at <= as_of.known_at
+
+
+def _reached(found: Found) -> Micros:
+    """The recorded time up to which everything that may concern the entity is projected; -1 if nothing is."""
+    partitions = list(found.marks) if found.head is None else [found.head.partition]
+    return min((found.marks[p].watermark for p in partitions if p in found.marks), default=-1)
+
+
+def _watermark(basis: Basis, head: Head | None) -> Micros | None:
+    if head is None:
+        return basis.watermark
+    mark = basis.get(head.partition)
+    return mark.watermark if mark is not None and mark.watermark >= 0 else None
+
+
+def _visible(rows: Iterable[VersionRow]) -> list[VersionRow]:
+    """Keep the last of several versions that begin at one instant."""
+    shown: list[VersionRow] = []
+    for row in rows:
+        if shown and shown[-1].version.valid_from == row.version.valid_from:
+            shown.pop()
+        shown.append(row)
+    return shown

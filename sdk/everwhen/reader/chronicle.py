@@ -1,0 +1,248 @@
+"""One entity's stored rows, read as what was known of it and when.
+
+Where a store answers with one seek, this works everything out from all rows of the entity: for beliefs that are not
+kept as rows, and for questions about the axis of knowledge itself.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from typing import NamedTuple
+
+from everwhen.instants import Micros
+from everwhen.ports.store import AsOf, EntityRows, VersionRow
+from everwhen.projection import Arrival, Fold, Loaded, Tally, Timeline
+from everwhen.projection.rows import Changes, Superseded, Version, Withdrawal
+
+_EVERYTHING = 2**62
+"""As a depth: keep every belief."""
+
+
+class Step(NamedTuple):
+    """A record that changed what counts or what was believed: where it stands, and when it was recorded."""
+
+    offset: int
+    recorded_at: Micros
+
+
+class Belief(NamedTuple):
+    """A state over an interval of valid time, and the interval of knowledge in which that was believed."""
+
+    row: Version
+    valid_to: Micros | None
+    made: Step
+    ended: Step | None
+
+    @property
+    def ended_at(self) -> Micros | None:
+        """The recorded time of the record that ended it."""
+        return None if self.ended is None else self.ended.recorded_at
+
+
+class Chronicle:
+    """What is stored about one entity.
+
+    :param rows: all of it.
+
+    Immutable.
+    """
+
+    def __init__(self, rows: EntityRows) -> None:
+        self.rows = rows
+
+    def counts(self, as_of: AsOf, offset: int, recorded_at: Micros) -> bool:
+        """Say whether a record of the entity is part of what was known."""
+        head = self.rows.head
+        assert head is not None
+        if as_of.basis is not None and offset >= as_of.basis.next_offset(head.partition):
+            return False
+        return as_of.known_at is None or recorded_at <= as_of.known_at
+
+    def events(self, as_of: AsOf) -> list[Version]:
+        """Return the events that counted, in the order of folding. Their states are not those of the belief."""
+        return [row for row, ended in self._facts() if self._counted(as_of, row, ended)]
+
+    def withdrawn(self, as_of: AsOf) -> list[Version]:
+        """Return the events that were known and withdrawn, in the order of folding."""
+        return [
+            row
+            for row, ended in self._facts()
+            if self.counts(as_of, row.offset, row.recorded_at) and not self._counted(as_of, row, ended)
+        ]
+
+    def history(self, as_of: AsOf) -> list[VersionRow]:
+        """Return the versions that were believed, in order. For rows that are complete: see :meth:`replayed`."""
+        believed: list[tuple[Version, Micros | None]] = [
+            (row, None) for row in self.rows.versions if self.counts(as_of, *_made(row))
+        ]
+        believed += [
+            (ended.version, ended.ended_at)
+            for ended in self.rows.superseded
+            if self.counts(as_of, *_made(ended.version)) and not self.counts(as_of, ended.ended_offset, ended.ended_at)
+        ]
+        believed.sort(key=lambda each: _key(each[0]))
+        ends = [*(row.valid_from for row, _ in believed[1:]), None]
+        return [
+            VersionRow(row, valid_to, superseded_at)
+            for (row, superseded_at), valid_to in zip(believed, ends, strict=False)
+        ]
+
+    def fold_at(self, valid_at: Micros, as_of: AsOf, fold: Fold) -> VersionRow | None:
+        """Fold what counted up to an instant: the version that was valid there, ``None`` if there was none."""
+        events = self.events(as_of)
+        before = [row for row in events if row.valid_from <= valid_at]
+        if not before:
+            return None
+        last = before[-1]._replace(state=_folded(before, fold))
+        valid_to = next((row.valid_from for row in events[len(before) :]), None)
+        return VersionRow(last, valid_to, self._replaced_at(last, as_of, fold))
+
+    def replayed(self, fold: Fold) -> Chronicle:
+        """Fold every record again in the order of the log, so that no belief is missing."""
+        changes = Changes()
+        assert self.rows.head is not None
+        timeline = Timeline(self.rows.head.entity_id, Loaded(), fold, _EVERYTHING, changes, Tally())
+        for arrival in self._arrivals():
+            timeline.apply(arrival)
+        timeline.finish()
+        return Chronicle(self.rows._replace(versions=changes.inserted, superseded=changes.superseded))
+
+    def beliefs(self) -> list[Belief]:
+        """Return every belief that was ever held, in the order in which they began. For complete rows.
+
+        Each instant is covered at each basis by one of them, or by none before the first event that counted.
+        """
+        sweep = _Sweep()
+        for step, ended, made in self._steps():
+            sweep.take(step, ended, made)
+        return sweep.finish()
+
+    def _facts(self) -> list[tuple[Version, Superseded | None]]:
+        """Every event once, in the order of folding, with its ending if it was withdrawn."""
+        facts: list[tuple[Version, Superseded | None]] = [(row, None) for row in self.rows.versions]
+        facts += [(ended.version, ended) for ended in self.rows.superseded if ended.withdrawn]
+        return sorted(facts, key=lambda fact: _key(fact[0]))
+
+    def _counted(self, as_of: AsOf, row: Version, ended: Superseded | None) -> bool:
+        return self.counts(as_of, row.offset, row.recorded_at) and (
+            ended is None or not self.counts(as_of, ended.ended_offset, ended.ended_at)
+        )
+
+    def _replaced_at(self, believed: Version, as_of: AsOf, fold: Fold) -> Micros | None:
+        """Find when a later record gave this version another state, or withdrew its event."""
+        facts = [fact for fact in self._facts() if _key(fact[0]) <= _key(believed)]
+        steps = {Step(row.offset, row.recorded_at) for row, _ in facts}
+        steps |= {Step(ended.ended_offset, ended.ended_at) for _, ended in facts if ended is not None}
+        for offset, recorded_at in sorted(step for step in steps if not self.counts(as_of, *step)):
+            events = [
+                row for row, ended in facts if row.offset <= offset and (ended is None or ended.ended_offset > offset)
+            ]
+            if not events or events[-1].offset != believed.offset or _folded(events, fold) != believed.state:
+                return recorded_at
+        return None
+
+    def _arrivals(self) -> list[Arrival]:
+        rows = {row.offset: Arrival(_as_it_came(row)) for row, _ in self._facts()}
+        for withdrawal in self.rows.withdrawals:
+            rows.setdefault(withdrawal.offset, Arrival(_withdrawing(withdrawal), contributes=False))
+        return [rows[offset] for offset in sorted(rows)]
+
+    def _steps(self) -> Iterator[tuple[Step, list[Version], list[Version]]]:
+        """Yield each record that changed a belief, with the rows that it ended and those that it made."""
+        steps: dict[Step, tuple[list[Version], list[Version]]] = {}
+        for row in self.rows.versions:
+            steps.setdefault(Step(*_made(row)), ([], []))[1].append(row)
+        for ended in self.rows.superseded:
+            begun, gone = Step(*_made(ended.version)), Step(ended.ended_offset, ended.ended_at)
+            if begun != gone:  # else it was withdrawn before it came, and never believed
+                steps.setdefault(begun, ([], []))[1].append(ended.version)
+                steps.setdefault(gone, ([], []))[0].append(ended.version)
+        for step in sorted(steps):
+            yield step, *steps[step]
+
+
+class _Sweep:
+    """Goes through the log of one entity and keeps what is believed: states, and the intervals they hold for."""
+
+    def __init__(self) -> None:
+        self._rows: list[Version] = []
+        self._open: dict[Micros, Belief] = {}
+        """By where they begin: one for each instant at which a version begins."""
+        self._closed: list[Belief] = []
+
+    def take(self, step: Step, ended: Iterable[Version], made: Iterable[Version]) -> None:
+        touched: set[Micros] = set()
+        for row in ended:
+            del self._rows[bisect_left(self._rows, _key(row), key=_key)]
+            touched.add(row.valid_from)
+        for row in made:
+            insort(self._rows, row, key=_key)
+            touched.add(row.valid_from)
+        # Where one begins that was not there, or no more, the one before it ends elsewhere.
+        before = {self._rows[i - 1].valid_from for t in touched if (i := bisect_left(self._rows, t, key=_valid_from))}
+        for instant in touched | before:
+            self._settle(instant, step)
+
+    def finish(self) -> list[Belief]:
+        return sorted([*self._closed, *self._open.values()], key=lambda b: (b.made, b.row.valid_from))
+
+    def _settle(self, instant: Micros, step: Step) -> None:
+        """Close what was believed from an instant on, and open what is believed now, where these differ."""
+        after = bisect_left(self._rows, instant + 1, key=_valid_from)
+        row = self._rows[after - 1] if after and self._rows[after - 1].valid_from == instant else None
+        valid_to = self._rows[after].valid_from if after < len(self._rows) else None
+        standing = self._open.get(instant)
+        if standing is not None and row is not None and (standing.row, standing.valid_to) == (row, valid_to):
+            return
+        if standing is not None:
+            del self._open[instant]
+            self._closed.append(standing._replace(ended=step))
+        if row is not None:
+            self._open[instant] = Belief(row, valid_to, step, None)
+
+
+def _key(row: Version) -> tuple[Micros, int]:
+    return row.valid_from, row.offset
+
+
+_valid_from = itemgetter(Version._fields.index("valid_from"))
+
+
+def _made(row: Version) -> tuple[int, Micros]:
+    """Which record made this belief: its offset and recorded time."""
+    if row.refolded_offset is None or row.refolded_at is None:
+        return row.offset, row.recorded_at
+    return row.refolded_offset, row.refolded_at
+
+
+def _as_it_came(row: Version) -> Version:
+    return row._replace(refolded_offset=None, refolded_at=None, state=None)
+
+
+def _folded(events: Iterable[Version], fold: Fold) -> str | None:
+    state: str | None = None
+    for row in events:
+        state = fold(state, row)
+    return state
+
+
+def _withdrawing(withdrawal: Withdrawal) -> Version:
+    """A record that only withdrew, as the timeline takes it."""
+    return Version(
+        withdrawal.entity_id,
+        withdrawal.recorded_at,
+        withdrawal.offset,
+        withdrawal.partition,
+        withdrawal.recorded_at,
+        None,
+        None,
+        withdrawal.event_id,
+        withdrawal.event_type,
+        None,
+        None,
+        withdrawal.target_id,
+        withdrawal.event,
+        None,
+    )

@@ -1,0 +1,149 @@
+"""Why an answer is what it is: the events that were folded into it, and those that were not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from everwhen.event import Event, Retracted
+from everwhen.instants import from_micros
+from everwhen.ports.store import AsOf
+from everwhen.positions import Position
+from everwhen.projection.rows import Conflict, Version
+from everwhen.reader.answer import Answer
+from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.states import States
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One event of an entity.
+
+    :ivar event_id: its id.
+    :ivar event_type: its type.
+    :ivar occurred_at: when it was true; under ``late="append"``, from when on it counts.
+    :ivar recorded_at: when the log took it.
+    :ivar position: where it stands in the log.
+    :ivar withdraws: the event id that it withdraws, if it is a correction.
+    :ivar correlation_id: the conversation it belongs to, if the publisher said so.
+    :ivar causation_id: what caused it, if the publisher said so.
+    :ivar event: the event itself; ``None`` for a reader without the projection's code.
+    """
+
+    event_id: str
+    event_type: str
+    occurred_at: datetime
+    recorded_at: datetime
+    position: Position
+    withdraws: str | None = None
+    correlation_id: str | None = None
+    causation_id: str | None = None
+    event: Event | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """A correction or a retraction, and what became of it.
+
+    :ivar target_id: the event id that it names.
+    :ivar target: the event that it withdrew; ``None`` while the entity has no such event: then it changes nothing.
+    :ivar by_id: the id of the correction or the retraction.
+    :ivar by_type: its event type: ``everwhen.retracted`` for a retraction.
+    :ivar recorded_at: when the log took it.
+    :ivar position: where it stands in the log.
+    :ivar reason: what a retraction gave as its reason; ``None`` too for a reader without the projection's code.
+    """
+
+    target_id: str
+    target: Fact | None
+    by_id: str
+    by_type: str
+    recorded_at: datetime
+    position: Position
+    reason: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation(Generic[S]):
+    """An answer and where it comes from.
+
+    :ivar answer: the answer itself, with its state.
+    :ivar events: the events that were folded into it, in the order of folding.
+    :ivar withdrawn: every correction and retraction known at the answer's basis, in the order of the log.
+    :ivar conflicts: records under an event id that the entity already had, with other content; they changed nothing.
+    """
+
+    answer: Answer[S]
+    events: tuple[Fact, ...]
+    withdrawn: tuple[Withdrawn, ...]
+    conflicts: tuple[Fact, ...]
+
+
+class Explaining:
+    """Shows an entity's rows as facts.
+
+    :param chronicle: the entity's rows.
+    :param states: decodes events.
+    :param topic: the topic's name.
+    """
+
+    def __init__(self, chronicle: Chronicle, states: States[Any], topic: str) -> None:
+        self._chronicle = chronicle
+        self._states = states
+        self._topic = topic
+
+    def events(self, as_of: AsOf) -> tuple[Fact, ...]:
+        """Return what is folded at a point of both axes."""
+        return self.facts(row for row in self._chronicle.events(as_of) if row.valid_from <= as_of.valid_at)
+
+    def withdrawn(self, as_of: AsOf) -> tuple[Withdrawn, ...]:
+        """Return the corrections and retractions that were known."""
+        rows = self._chronicle.rows
+        known = {row.event_id: row for row in self._chronicle.withdrawn(as_of)}
+        return tuple(
+            Withdrawn(
+                target_id=each.target_id,
+                target=None if (target := known.get(each.target_id)) is None else self._fact(target),
+                by_id=each.event_id,
+                by_type=each.event_type,
+                recorded_at=from_micros(each.recorded_at),
+                position=Position(self._topic, each.partition, each.offset),
+                reason=self._reason(each.event, each.event_type),
+            )
+            for each in sorted(rows.withdrawals, key=lambda each: each.offset)
+            if self._chronicle.counts(as_of, each.offset, each.recorded_at)
+        )
+
+    def conflicts(self, as_of: AsOf) -> tuple[Fact, ...]:
+        """Return the records that changed nothing since their event id was taken."""
+        return tuple(
+            self._fact(each)
+            for each in sorted(self._chronicle.rows.conflicts, key=lambda each: each.offset)
+            if self._chronicle.counts(as_of, each.offset, each.recorded_at)
+        )
+
+    def facts(self, rows: Iterable[Version]) -> tuple[Fact, ...]:
+        """Show events."""
+        return tuple(map(self._fact, rows))
+
+    def _fact(self, row: Version | Conflict) -> Fact:
+        more: dict[str, str | None] = {}
+        if isinstance(row, Version):
+            more = {name: getattr(row, name) for name in ("withdraws", "correlation_id", "causation_id")}
+        return Fact(
+            event_id=row.event_id,
+            event_type=row.event_type,
+            occurred_at=from_micros(row.valid_from),
+            recorded_at=from_micros(row.recorded_at),
+            position=Position(self._topic, row.partition, row.offset),
+            event=self._states.event(row.event, row.event_type),
+            **more,
+        )
+
+    def _reason(self, value: bytes, event_type: str) -> str | None:
+        event = self._states.event(value, event_type)
+        return event.reason if isinstance(event, Retracted) else None

@@ -1,0 +1,121 @@
+"""From a point on both axes to a statement's parameters, and from its rows to what the store port gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from itertools import starmap
+from typing import Any, Final
+
+from everwhen.errors import ArgumentError
+from everwhen.instants import MAX_MICROS, Micros
+from everwhen.ports.store import AsOf, EntityRows, Found, Generation, VersionRow
+from everwhen.positions import Basis, Mark
+from everwhen.projection.rows import Conflict, Head, Superseded, Version, Withdrawal
+from everwhen.sql.queries import Queries, Timed
+from everwhen.sql.statement import Statement
+
+HEAD: Final = len(Head._fields)
+VERSION: Final = len(Version._fields)
+ENDED_AT: Final = VERSION + 1
+VALID_TO: Final = VERSION + 3
+"""Behind a version stand the columns of its end: offset, recorded time, withdrawn; and then this."""
+NOTHING: Final = (None,) * (VALID_TO + 1)
+"""The row of a version that is not there."""
+
+_EVERY_OFFSET: Final = {"offsets": "{}", "bounds": "{}", "other_offset": 2**63 - 1, "other_bound": MAX_MICROS}
+
+
+def ask(question: Timed, as_of: AsOf, generation: Generation) -> tuple[Statement, dict[str, Any]]:
+    """Return the statement for the belief asked for, and its parameters.
+
+    :raises ArgumentError: if the basis is of another topic.
+    """
+    parameters: dict[str, Any] = {"valid_at": as_of.valid_at}
+    if as_of.basis is None and as_of.known_at is None:
+        return question.now, parameters
+    return question.past, parameters | then(as_of, generation)
+
+
+def then(as_of: AsOf, generation: Generation) -> dict[str, Any]:
+    """Return the parameters that say what was known, for a statement about the past.
+
+    :raises ArgumentError: if the basis is of another topic.
+    """
+    known_at = MAX_MICROS if as_of.known_at is None else as_of.known_at
+    parameters: dict[str, Any] = {"known_at": known_at, "known_micros": known_at}
+    if as_of.basis is None:
+        return parameters | _EVERY_OFFSET
+    _check_topic(as_of.basis, generation)
+    offsets = {str(partition): mark.next_offset for partition, mark in as_of.basis.items()}
+    bounds = {str(partition): mark.watermark for partition, mark in as_of.basis.items()}
+    of_basis = {"offsets": json.dumps(offsets), "bounds": json.dumps(bounds), "other_offset": 0, "other_bound": 0}
+    return parameters | of_basis
+
+
+@lru_cache(maxsize=64)
+def basis_of(topic: str, text: str | None) -> Basis:
+    """Read what the statements give as marks; equal texts are frequent."""
+    marks: dict[int, Mark] = {}
+    for mark in text.split(",") if text else ():
+        partition, next_offset, watermark = map(int, mark.split(":"))
+        marks[partition] = Mark(next_offset, watermark)
+    return Basis.of(topic, marks)
+
+
+def head_of(columns: Sequence[Any]) -> Head | None:
+    """Read a head's columns, which are null where there is none."""
+    return Head(*columns) if columns[0] is not None else None
+
+
+def found_of(basis: Basis, head: Head | None, row: Sequence[Any], as_of: AsOf, valid_at: Micros) -> Found:
+    """Read the columns of a version, which are null where there is none, and where the next one begins.
+
+    :param as_of: what was known; its ``valid_at`` plays no part.
+    """
+    if is_unstored(head, as_of, valid_at):
+        return Found(basis, head, None, unstored=True, following=row[VALID_TO])
+    if row[0] is None:
+        return Found(basis, head, None, unstored=False, following=row[VALID_TO])
+    return Found(basis, head, VersionRow(Version(*row[:VERSION]), row[VALID_TO], row[ENDED_AT]), unstored=False)
+
+
+def is_unstored(head: Head | None, as_of: AsOf, valid_at: Micros | None) -> bool:
+    """Say whether the belief asked for, at one instant or at any, may not be kept as rows."""
+    if head is None or head.unstored_offset is None or head.unstored_valid is None:
+        return False
+    if valid_at is not None and valid_at < head.unstored_valid:
+        return False
+    if as_of.basis is not None and as_of.basis.next_offset(head.partition) <= head.unstored_offset:
+        return True
+    return as_of.known_at is not None and (head.unstored_at is None or as_of.known_at < head.unstored_at)
+
+
+def rows_of(cursor: Any, queries: Queries, generation: Generation, entity_id: str) -> EntityRows:
+    """Read everything that is stored about one entity, with a cursor of a transaction that sees one snapshot."""
+    key = {"entity_id": entity_id}
+    about = queries.about.run(cursor, key).fetchone()
+    versions = queries.history.now.run(cursor, key).fetchall()
+    superseded, withdrawals, conflicts = (part.run(cursor, key).fetchall() for part in queries.parts.values())
+    return EntityRows(
+        marks=basis_of(generation.topic, about[0]),
+        head=head_of(about[1:]),
+        versions=[Version(*row[:VERSION]) for row in versions],
+        superseded=list(map(_superseded, superseded)),
+        withdrawals=list(starmap(Withdrawal, withdrawals)),
+        conflicts=list(starmap(Conflict, conflicts)),
+    )
+
+
+def _superseded(row: Sequence[Any]) -> Superseded:
+    ended_offset, ended_at, withdrawn = row[VERSION:]
+    return Superseded(Version(*row[:VERSION]), ended_offset, ended_at, bool(withdrawn))
+
+
+def _check_topic(basis: Basis, generation: Generation) -> None:
+    if basis.topic != generation.topic:
+        raise ArgumentError(
+            f"the basis is of topic {basis.topic}, and projection {generation.projection} is of topic "
+            f"{generation.topic}; give a basis that an answer of this projection had"
+        )

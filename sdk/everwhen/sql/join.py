@@ -1,0 +1,108 @@
+"""Many points, all in one snapshot of the database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Protocol, TypeAlias
+
+from everwhen.instants import Micros
+from everwhen.ports.store import AsOf, EntityRows, Found, Generation
+from everwhen.positions import Basis
+from everwhen.projection.rows import Head
+from everwhen.sql.database import Database
+from everwhen.sql.errors import translated
+from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.found import NOTHING, ask, found_of, head_of, rows_of
+from everwhen.sql.queries import Queries
+
+Looked: TypeAlias = Iterable[tuple[Head | None, Sequence[Any]]]
+"""For each point the head and the columns that a seek gives."""
+
+
+class Points(Protocol):
+    """How many points are looked at."""
+
+    def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
+        """Look at all points, in the order given."""
+        ...
+
+
+class SqlJoin:
+    """Questions about many points. Implements :class:`everwhen.ports.store.StoreJoin`.
+
+    :param connection: in a transaction that sees one snapshot.
+    :param marks: how far everything is projected in it.
+    :param as_of: what was known.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        queries: Queries,
+        generation: Generation,
+        connection: Any,
+        marks: Basis,
+        as_of: AsOf,
+    ) -> None:
+        self.generation = generation
+        self.marks = marks
+        self._address = database.address
+        self._doing = f"reading projection {generation.projection}"
+        self._queries = queries
+        self._connection = connection
+        self._as_of = as_of
+        self._points = _make_points(database.kind, connection, queries, as_of, generation)
+        self._last: tuple[str, EntityRows] | None = None
+
+    def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
+        """Find the version that is valid for each entity and instant, in the order given.
+
+        :raises StoreUnavailable: if the database failed.
+        """
+        # Whoever iterates is not inside the context that lent the connection, and so has errors translated.
+        with translated(self._address, self._doing):
+            looked = self._points.look(points)
+        for (_, valid_at), (head, row) in zip(points, looked, strict=True):
+            yield found_of(self.marks, head, row, self._as_of, valid_at)
+
+    def rows(self, entity_id: str) -> EntityRows:
+        """Return everything that is stored about one entity.
+
+        :raises StoreUnavailable: if the database failed.
+        """
+        # Points are sorted, so the same entity may be asked for many times on end.
+        if self._last is None or self._last[0] != entity_id:
+            with translated(self._address, self._doing):
+                rows = rows_of(self._connection.cursor(), self._queries, self.generation, entity_id)
+            self._last = entity_id, rows
+        return self._last[1]
+
+
+class SeekingPoints:
+    """A seek for each point: in the same process there is no round trip to save. Connections are of any database."""
+
+    def __init__(self, connection: Any, queries: Queries, as_of: AsOf, generation: Generation) -> None:
+        self._cursor = connection.cursor()
+        self._head = queries.head
+        self._statement, self._parameters = ask(queries.seek, as_of, generation)
+
+    def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
+        """Look at one after the other; at an entity once for neighbours."""
+        cursor, parameters, looked = self._cursor, self._parameters, []
+        entity, head = None, None
+        for entity_id, valid_at in points:
+            if entity_id != entity:
+                entity = parameters["entity_id"] = entity_id
+                head = head_of(self._head.run(cursor, parameters).fetchone() or NOTHING)
+            parameters["valid_at"] = valid_at
+            looked.append((head, NOTHING if head is None else self._statement.run(cursor, parameters).fetchone()))
+        return looked
+
+
+def _make_points(kind: str, *given: Any) -> Points:
+    # Loaded only when it is needed: a store in SQLite must not ask for PostgreSQL's driver.
+    if kind == POSTGRESQL:
+        from everwhen.sql.postgres_join import ArrayPoints
+
+        return ArrayPoints(*given)
+    return SeekingPoints(*given)
