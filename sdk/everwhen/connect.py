@@ -105,6 +105,7 @@ class Worker(_worker.Worker):
         partitions: Sequence[int] | None = None,
         settings: WorkerSettings | None = None,
         progress: Callable[[Progress], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Prepare a worker; :meth:`run` starts it.
 
@@ -116,6 +117,7 @@ class Worker(_worker.Worker):
         :param settings: everything else that can be set, from the environment (``EVERWHEN_BATCH_RECORDS``, …) if left
             out; ``group`` and ``partitions`` here come first.
         :param progress: called after every batch.
+        :param clock: what tells how long an idle partition has been quiet; the machine's clock by default.
         """
         chosen = settings or WorkerSettings.from_environment(os.environ)
         merged = replace(
@@ -123,7 +125,7 @@ class Worker(_worker.Worker):
             group=group or chosen.group,
             partitions=chosen.partitions if partitions is None else tuple(partitions),
         )
-        super().__init__(projection, open_log(log), open_store(store), merged, progress)
+        super().__init__(projection, open_log(log), open_store(store), merged, progress, clock=clock or SystemClock())
 
 
 class Reader(_reader.Reader[S]):

@@ -79,7 +79,7 @@ def test_other_group_protocols(kit: KafkaKit, settings: dict[str, str]) -> None:
 
 
 def test_transactions(kit: KafkaKit, log: KafkaLog) -> None:
-    """Aborted records are never seen and leave holes; an open transaction is the end for now."""
+    """Aborted records are never seen and leave holes; an open transaction is the end for now, and pending."""
     topic = kit.topic()
     producer = Producer(kit.settings(**{"transactional.id": topic}))
     producer.init_transactions(PATIENCE)
@@ -112,8 +112,9 @@ def test_transactions(kit: KafkaKit, log: KafkaLog) -> None:
         (6, b"committed"),
     ]
     assert consumer.ends([0]) == {0: 8}
+    assert consumer.ends([0], pending=True) == {0: 11}
     producer.commit_transaction(PATIENCE)
-    poll_until([consumer], lambda: ends == {0: 12} == consumer.ends([0]), take)
+    poll_until([consumer], lambda: ends == {0: 12} == consumer.ends([0]) == consumer.ends([0], pending=True), take)
     assert [record.offset for record in seen] == [4, 5, 6, 8, 9, 10]
     consumer.close()
 

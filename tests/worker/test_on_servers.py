@@ -15,9 +15,11 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from everwhen import Projection, Publisher, Reader, Topic, Worker, WorkerSettings
+from everwhen import Projection, Publisher, Reader, Status, Topic, Worker, WorkerSettings
 from everwhen.connect import open_log
 from everwhen.errors import TopicSettingsError
+from everwhen.instants import to_micros
+from everwhen.ports.clock import SystemClock
 from everwhen.positions import Position
 from everwhen.testing.parts import KafkaAddress
 from tests import ledger
@@ -181,6 +183,56 @@ def test_aborted_transactions_are_not_seen_and_the_checkpoint_moves_past_their_m
     assert servers.notes(1) == {"e0": ["True", "kept"]}
     with Reader(servers.projection, servers.store) as reader:
         assert reader.get("e0").basis.next_offset(position.partition) == 7
+
+
+class Ahead:
+    """A clock that is ahead of the machine's, so that a look reaches beyond what was just recorded."""
+
+    def now(self) -> int:
+        return SystemClock().now() + 3600 * 1_000_000
+
+
+@pytest.mark.parametrize("commit", [True, False], ids=["committed", "aborted"])
+def test_a_partition_is_not_idle_while_a_transaction_is_open(servers: Servers, commit: bool) -> None:
+    """Its records carry an earlier time than its commit: known_at must not get past them before they can be seen."""
+    (position, *_) = servers.publish("0", entities=1)
+    producer = Producer({"bootstrap.servers": servers.bootstrap, "transactional.id": servers.topic.name})
+    producer.init_transactions(PATIENCE)
+    producer.begin_transaction()
+    written = ledger.Writer(servers.topic).record(0, "e0", Noted(text="1"), occurred_at=1, event_id="pending")
+    producer.produce(
+        servers.topic.name,
+        key=written.key,
+        value=written.value,
+        headers=list(written.headers),
+        partition=position.partition,
+    )
+    producer.flush(PATIENCE)
+    known_at = datetime.now(UTC) + timedelta(minutes=30)
+    settings = WorkerSettings(idle_seconds=0)
+    before, after = (
+        Worker(servers.projection, servers.log, servers.store, clock=Ahead(), settings=settings) for _ in range(2)
+    )
+    with before:
+        before.run(until="end")
+    with Reader(servers.projection, servers.store) as reader:
+        others = set(range(4)) - {position.partition}
+        assert _complete_until(reader, known_at) == others
+        assert reader.get("e0", known_at=known_at).status is Status.NOT_YET_PROJECTED
+        assert reader.get("nobody", known_at=known_at).status is Status.NOT_YET_PROJECTED
+        (producer.commit_transaction if commit else producer.abort_transaction)(PATIENCE)
+        with running(after) as errors:
+            until(lambda: _complete_until(reader, known_at) == others | {position.partition})
+        assert errors == []
+        assert reader.get("e0", known_at=known_at).require().notes == (["1", "0"] if commit else ["0"])
+        assert reader.get("nobody", known_at=known_at).status is Status.NEVER_EXISTED
+
+
+def _complete_until(reader: Reader[Ledger], instant: datetime) -> set[int]:
+    """Return the partitions that are complete up to an instant."""
+    marks = reader._marks_if_any()
+    assert marks is not None
+    return {partition for partition, mark in marks.items() if mark.watermark >= to_micros(instant, "instant")}
 
 
 def test_a_topic_with_unsafe_settings_is_refused_unless_accepted(

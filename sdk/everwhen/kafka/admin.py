@@ -135,6 +135,14 @@ class Admin:
         """Return the offset after the last record that a ``read_committed`` consumer can see."""
         return self._ask(self._where(topic), _offsets(topic, partitions, _OFFSET_SPEC.latest()))
 
+    def pending_ends(self, topic: str, partitions: Sequence[int], within: float) -> dict[int, int]:
+        """Return the offset after the last record that is replicated, be its transaction open or not.
+
+        :param within: seconds after which a broker that is silent is given up.
+        """
+        question = _offsets(topic, partitions, _OFFSET_SPEC.latest(), IsolationLevel.READ_UNCOMMITTED, within)
+        return self._ask(self._where(topic), question, within)
+
     def starts(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Return the first offset that the log still holds."""
         return self._ask(self._where(topic), _offsets(topic, partitions, _OFFSET_SPEC.earliest()))
@@ -174,10 +182,10 @@ class Admin:
                     raise LogUnavailable(f"{self._where(topic)}: created, but the brokers do not know it yet") from None
                 time.sleep(_LOOK_AGAIN_SECONDS)
 
-    def _ask(self, where: str, question: Callable[[AdminClient], _T]) -> _T:
+    def _ask(self, where: str, question: Callable[[AdminClient], _T], within: float | None = None) -> _T:
         client = self._open()
         self._reach(client, where)
-        deadline = time.monotonic() + ANSWER_SECONDS
+        deadline = time.monotonic() + (ANSWER_SECONDS if within is None else within)
         while True:
             try:
                 return question(client)
@@ -246,13 +254,18 @@ def _settings_of(topic: str) -> Callable[[AdminClient], dict[str, str]]:
     return ask
 
 
-def _offsets(topic: str, partitions: Sequence[int], spec: Any) -> Callable[[AdminClient], dict[int, int]]:
+def _offsets(
+    topic: str,
+    partitions: Sequence[int],
+    spec: Any,
+    isolation: IsolationLevel = IsolationLevel.READ_COMMITTED,
+    within: float | None = None,
+) -> Callable[[AdminClient], dict[int, int]]:
     places = {TopicPartition(topic, partition): spec for partition in partitions}
 
     def ask(client: AdminClient) -> dict[int, int]:
-        answers = client.list_offsets(
-            places, isolation_level=IsolationLevel.READ_COMMITTED, request_timeout=ANSWER_SECONDS
-        )
+        timeout = ANSWER_SECONDS if within is None else within
+        answers = client.list_offsets(places, isolation_level=isolation, request_timeout=timeout)
         return {place.partition: answer.result().offset for place, answer in answers.items()}
 
     return ask if places else lambda _: {}

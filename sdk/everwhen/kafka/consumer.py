@@ -52,6 +52,8 @@ _LOOK_AGAIN_SECONDS = 10.0
 """How soon an idle consumer learns that its topic was deleted."""
 _IDENTITY_SECONDS = 2.0
 """How long one poll waits for it; the next poll asks again."""
+_PENDING_SECONDS = 2.0
+"""How long the thread that applies records waits to learn whether a partition is idle."""
 
 
 class KafkaConsumer:
@@ -135,14 +137,19 @@ class KafkaConsumer:
         self._guard.check()
         self._client.resume(self._places(self._placed.intersection(partitions)))
 
-    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+    def ends(self, partitions: Sequence[int], *, pending: bool = False) -> dict[int, int]:
         """Ask for the offset after the last committed record of each partition. Any thread may call it.
 
-        With a transaction open this is the last stable offset, where ``read_committed`` stops.
+        With a transaction open this is the last stable offset, where ``read_committed`` stops. Its records carry the
+        time of their writing, not of the commit, so whoever asks for what may still come asks with ``pending``: for
+        the high watermark.
 
+        :param pending: count the records of open transactions too; waits for two seconds only, as it is asked often.
         :raises LogUnavailable: if the brokers do not answer.
         """
         self._guard.check()
+        if pending:
+            return self._admin.pending_ends(self._topic, partitions, _PENDING_SECONDS)
         # Not the consumer's own get_watermark_offsets: it waits behind the fetch that is under way, for half a second.
         return self._admin.ends(self._topic, partitions)
 

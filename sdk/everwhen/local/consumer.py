@@ -107,9 +107,10 @@ class LocalConsumer:
         self._at_end.difference_update(partitions)
         self._seen_version = -1
 
-    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
+    def ends(self, partitions: Sequence[int], *, pending: bool = False) -> dict[int, int]:
         """Return the offset after the last record of each partition. Any thread may call it.
 
+        :param pending: makes no difference: what is appended together is there together.
         :raises TopicNotFound: if the topic was deleted.
         :raises LogUnavailable: if the file cannot be read.
         """

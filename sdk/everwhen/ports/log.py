@@ -113,8 +113,13 @@ class LogConsumer(Protocol):
         """Deliver these partitions again, from where they stopped."""
         ...
 
-    def ends(self, partitions: Sequence[int]) -> dict[int, int]:
-        """Ask the log for the offset after the last record of each partition. Any thread may call it."""
+    def ends(self, partitions: Sequence[int], *, pending: bool = False) -> dict[int, int]:
+        """Ask the log for the offset after the last record of each partition. Any thread may call it.
+
+        :param pending: count records of transactions that are still open too: where the end is at the same offset,
+            nothing that was written before the question will ever be delivered from there on.
+        :raises LogUnavailable: if the log does not answer.
+        """
         ...
 
     def hint(self, next_offsets: Mapping[int, int]) -> None:

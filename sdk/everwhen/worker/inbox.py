@@ -117,7 +117,8 @@ class Inbox:
             lane = self._next_lane()
             if lane is None:
                 return None
-            records = [lane.waiting.popleft() for _ in range(min(max_records, len(lane.waiting)))]
+            count = min(max_records * lane.owned.stride, len(lane.waiting))
+            records = [lane.waiting.popleft() for _ in range(count)]
             self._size -= sum(map(_weight, records))
             self._busy = lane.owned.partition
             if lane.waiting:
@@ -153,6 +154,15 @@ class Inbox:
         """Return the partitions owned now, those that were stopped included."""
         with self._changed:
             return [lane.owned for lane in self._lanes.values()]
+
+    def idle(self) -> list[Owned]:
+        """Return the partitions that were read to their end and of which everything is applied."""
+        with self._changed:
+            return [
+                lane.owned
+                for lane in self._lanes.values()
+                if lane.stopped is None and not lane.waiting and lane.end == lane.owned.mark.next_offset
+            ]
 
     def stopped(self) -> dict[int, EverwhenError]:
         """Return the partitions that were stopped, with the reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,6 +10,15 @@ from typing import Any, Self
 from everwhen.errors import SettingsError
 
 _PREFIX = "EVERWHEN_"
+_LOWEST = {
+    "batch_records": 1,
+    "buffer_bytes": 1,
+    "cache_bytes": 0,
+    "depth": 0,
+    "revoke_seconds": 0,
+    "idle_seconds": 0,
+    "clock_allowance_seconds": 0,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,12 +27,14 @@ class WorkerSettings:
 
     :ivar group: the consumer group; by default one per generation of the projection.
     :ivar partitions: read exactly these instead of sharing the topic with the group.
-    :ivar batch_records: the most records of one transaction.
+    :ivar batch_records: the most records of one transaction; four times as many where late ones are waiting.
     :ivar buffer_bytes: about how much memory fetched records may take before fetching pauses.
     :ivar cache_bytes: about how much memory the latest states of entities may take.
     :ivar depth: the most superseded beliefs that one batch stores for one entity; beyond it an earlier belief is
         folded when asked for.
     :ivar revoke_seconds: how long a partition that is given up waits for the batch that is being applied.
+    :ivar idle_seconds: how often the worker looks whether partitions are idle, so that ``known_at`` gets on there too.
+    :ivar clock_allowance_seconds: by how much the log's clock may be behind the worker's.
     :ivar accept_topic: start although the topic's settings endanger the history; each problem is logged as a warning.
     :raises SettingsError: naming the setting that is out of range.
     """
@@ -34,6 +46,8 @@ class WorkerSettings:
     cache_bytes: int = 64 * 2**20
     depth: int = 32
     revoke_seconds: float = 10.0
+    idle_seconds: float = 5.0
+    clock_allowance_seconds: float = 5.0
     accept_topic: bool = False
 
     @classmethod
@@ -56,8 +70,10 @@ class WorkerSettings:
         return cls(**found)
 
     def __post_init__(self) -> None:
-        lowest = {"batch_records": 1, "buffer_bytes": 1, "cache_bytes": 0, "depth": 0, "revoke_seconds": 0}
-        for name, least in lowest.items():
+        for name in ("revoke_seconds", "idle_seconds", "clock_allowance_seconds"):
+            if not math.isfinite(getattr(self, name)):
+                raise SettingsError(f"worker setting {name} must be a number of seconds")
+        for name, least in _LOWEST.items():
             if getattr(self, name) < least:
                 raise SettingsError(f"worker setting {name} must be at least {least}")
         if self.group == "":
@@ -82,10 +98,14 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "cache_bytes": int,
     "depth": int,
     "revoke_seconds": float,
+    "idle_seconds": float,
+    "clock_allowance_seconds": float,
     "accept_topic": _flag,
 }
 _KINDS = dict.fromkeys(_READERS, "a whole number") | {
     "partitions": "whole numbers separated by spaces",
     "revoke_seconds": "a number of seconds",
+    "idle_seconds": "a number of seconds",
+    "clock_allowance_seconds": "a number of seconds",
     "accept_topic": "true or false",
 }

@@ -9,10 +9,12 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from everwhen.errors import ArgumentError, ClosedError, EverwhenError, Fenced, RecordError, TopicSettingsError
+from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log
 from everwhen.ports.store import Blueprint, Store
 from everwhen.projection import Projection, Tally, columns
 from everwhen.worker.fetcher import Fetcher
+from everwhen.worker.idle import IdleWatch
 from everwhen.worker.inbox import Inbox, Work
 from everwhen.worker.projector import Owned, Projector
 from everwhen.worker.settings import WorkerSettings
@@ -43,6 +45,7 @@ class Worker:
     :param store: where the timelines go. The position is kept there, in the same transaction as the rows.
     :param settings: see :class:`WorkerSettings`.
     :param progress: called after every batch, in the thread of :meth:`run`.
+    :param clock: tells how long an idle partition has been quiet; no record's time comes from it.
 
     One object runs once, in one thread; only :meth:`stop` may be called from others and from signal handlers.
     """
@@ -54,6 +57,8 @@ class Worker:
         store: Store,
         settings: WorkerSettings,
         progress: Callable[[Progress], None] | None = None,
+        *,
+        clock: Clock,
     ) -> None:
         self._projection = projection
         self._log = log
@@ -61,6 +66,7 @@ class Worker:
         self._settings = settings
         self._notify = progress
         self._inbox = Inbox(settings.buffer_bytes)
+        self._watch = IdleWatch(projection.topic.name, store, clock, settings)
         self._stopping = False
         self._started = False
         self._progress = Progress(0, None, Tally())
@@ -142,11 +148,17 @@ class Worker:
                 self._learn_ends(fetcher)
             if work is not None:
                 self._apply(fetcher, projector, work)
-            if self._nothing_left() or (to_end and self._at_end()):
+            if to_end and self._at_end():
+                self._watch.look(self._read_to_end(), fetcher.consumer)
                 return
+            if self._nothing_left():
+                return
+            if self._watch.due():
+                self._watch.look(self._inbox.idle(), fetcher.consumer)
 
     def _apply(self, fetcher: Fetcher, projector: Projector, work: Work) -> None:
         owned = work.owned
+        self._watch.check(owned, work.records)
         try:
             tally = projector.apply(owned, work.records, work.reached)
         except Fenced as error:
@@ -184,12 +196,18 @@ class Worker:
         self._progress = replace(self._progress, expected=(self._progress.expected or 0) + left)
 
     def _at_end(self) -> bool:
+        done = {owned.partition for owned in self._read_to_end()} | self._inbox.stopped().keys()
+        return self._inbox.joined and all(owned.partition in done for owned in self._inbox.owned())
+
+    def _read_to_end(self) -> list[Owned]:
+        """Return the partitions that are at the end which the log had when this run began with them."""
         stopped = self._inbox.stopped()
-        return self._inbox.joined and all(
-            owned.partition in stopped
-            or owned.mark.next_offset >= self._ends.get(owned.partition, owned.mark.next_offset + 1)
+        return [
+            owned
             for owned in self._inbox.owned()
-        )
+            if owned.partition not in stopped
+            and owned.mark.next_offset >= self._ends.get(owned.partition, owned.mark.next_offset + 1)
+        ]
 
     def _nothing_left(self) -> bool:
         """Every partition that we own has been given up for good."""

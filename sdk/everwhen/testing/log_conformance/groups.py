@@ -25,9 +25,9 @@ class Groups(Suite):
     def test_group_shares(self, log: Log, topic: str) -> None:
         """Two share all partitions, a third gets its part, and who leaves hands its part over."""
         followers = [Follower() for _ in range(3)]
-        consumers = [log.consumer(topic, follower, group="shared") for follower in followers[:2]]
+        consumers = [log.consumer(topic, follower, group=topic) for follower in followers[:2]]
         poll_until(consumers, lambda: _shared_by(followers[:2]), ignore)
-        consumers.append(log.consumer(topic, followers[2], group="shared"))
+        consumers.append(log.consumer(topic, followers[2], group=topic))
         poll_until(consumers, lambda: _shared_by(followers), ignore)
         consumers[0].close()
         assert followers[0].held == set()
@@ -48,7 +48,7 @@ class Groups(Suite):
                 return {partition: applied[partition] for partition in partitions}
 
         keepers = [Keeper(), Keeper()]
-        consumers = [log.consumer(topic, keepers[0], group="once")]
+        consumers = [log.consumer(topic, keepers[0], group=topic)]
 
         def apply(chunk: Chunk) -> None:
             for record in chunk.records:
@@ -59,7 +59,7 @@ class Groups(Suite):
             poll_until(consumers, done, apply, at_once=30)
 
         turn(lambda: sum(applied.values()) >= 300)
-        consumers.append(log.consumer(topic, keepers[1], group="once"))
+        consumers.append(log.consumer(topic, keepers[1], group=topic))
         turn(lambda: bool(keepers[1].held))
         publish(log, topic, ((b"k%d" % (n % 50), b"%d" % n, []) for n in range(1000)))
         turn(lambda: sum(applied.values()) >= 2500)
@@ -70,7 +70,7 @@ class Groups(Suite):
     def test_groups_know_nothing_of_each_other(self, log: Log, topic: str) -> None:
         """Each gets everything."""
         publish(log, topic, numbered(b"k", 10))
-        consumers = [log.consumer(topic, Follower(), group=group) for group in ("one", "two")]
+        consumers = [log.consumer(topic, Follower(), group=f"{topic}-{number}") for number in (1, 2)]
         for consumer in consumers:
             seen: list[Record] = []
             poll_until([consumer], partial(count_is, seen, 10), partial(extend, seen))

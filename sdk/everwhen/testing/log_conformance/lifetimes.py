@@ -78,6 +78,7 @@ def _uses(writer: LogWriter, consumer: LogConsumer, log: Log, topic: str) -> lis
         lambda: consumer.pause([0]),
         lambda: consumer.resume([0]),
         lambda: consumer.ends([0]),
+        lambda: consumer.ends([0], pending=True),
         lambda: log.describe(topic),
         lambda: log.writer(topic),
         lambda: log.consumer(topic, Follower(), group="g"),

@@ -84,6 +84,17 @@ class Reading(Suite):
         assert consumer.ends(range(PARTITIONS)) == ends
         consumer.close()
 
+    def test_ends_with_what_is_pending(self, log: Log, topic: str) -> None:
+        """The same while no transaction is open, of empty partitions too; of those only that were asked for."""
+        (*_, last) = publish(log, topic, numbered(b"k", 5))
+        consumer = log.consumer(topic, Follower(), group="g", partitions=[last.partition])
+        everything = range(PARTITIONS)
+        ends = {partition: 5 * (partition == last.partition) for partition in everything}
+        assert consumer.ends(everything, pending=True) == consumer.ends(everything) == ends
+        assert consumer.ends([last.partition], pending=True) == {last.partition: 5}
+        assert consumer.ends([], pending=True) == {}
+        consumer.close()
+
     def test_ends_from_another_thread(self, log: Log, topic: str) -> None:
         """While the consumer's own thread waits in a poll."""
         publish(log, topic, numbered(b"k", 3))
@@ -171,7 +182,7 @@ class Reading(Suite):
         for partitions in (range(PARTITIONS), None):
             late = Late()
             seen: list[Record] = []
-            consumer = log.consumer(topic, late, group="g-listener", partitions=partitions)
+            consumer = log.consumer(topic, late, group=topic, partitions=partitions)
             for _ in range(2):
                 with pytest.raises(ConnectionError, match="down"):
                     poll_until([consumer], lambda: False, ignore)
