@@ -12,11 +12,12 @@ from everwhen.event import Envelope, Event, Float32, Int32, Topic
 from everwhen.positions import Basis, Position
 from everwhen.projection import Projection
 from everwhen.publisher import Receipt
-from everwhen.reader import Answer, History, Snapshot, Status, Version
+from everwhen.reader import Answer, At, History, Snapshot, Status, Version
 from everwhen.worker import Progress, WorkerSettings
 
 __all__ = [
     "Answer",
+    "At",
     "Basis",
     "Envelope",
     "Event",

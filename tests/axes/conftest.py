@@ -1,4 +1,4 @@
-"""A database of its own for a whole module."""
+"""Stores of their own for a whole module."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from collections.abc import Iterator
 import pytest
 
 from everwhen.testing.parts.postgres import PostgresAddress
+from tests.axes.world import World
+
+WORLDS = ("sqlite", "sqlite-2", "sqlite-3", "sqlite-4", "postgres", "postgres-2")
+"""Several of a kind, so that they are spread over processes."""
 
 
-@pytest.fixture(scope="module")
-def module_postgres_url(postgres: PostgresAddress) -> Iterator[str]:
-    """A fresh, empty database."""
+@pytest.fixture(scope="module", params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """A fresh store."""
+    directory = tmp_path_factory.mktemp("world")
+    if request.param.startswith("sqlite"):
+        made = World(f"sqlite:///{directory}/store.db", directory / "schemas")
+        yield made
+        made.store.close()
+        return
+    postgres: PostgresAddress = request.getfixturevalue("postgres")
     url = postgres.database()
-    yield url
+    made = World(url, directory / "schemas")
+    yield made
+    made.reader.close()
+    made.store.close()
     postgres.drop(url)

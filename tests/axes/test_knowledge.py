@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,10 +13,10 @@ from everwhen.positions import Basis
 from everwhen.reader import At, Belief
 from tests import oracle
 from tests.axes.logs import Log, logs, reduce
-from tests.axes.test_both_axes import EXAMPLES, World, basis_at, instants_around, shown, world
+from tests.axes.world import LONGER, World, basis_at, instants_around, shown
 from tests.ledger import Ledger
 
-__all__ = ["world"]  # the fixture
+LOGS = {"sqlite": round(150 * LONGER), "postgres": round(60 * LONGER)}
 
 
 def document(belief: Belief[Ledger]) -> Any:
@@ -109,12 +108,11 @@ def run(world: World, data: st.DataObject) -> None:
     check_reasons(world, log, data.draw(points, label="a"), data.draw(points, label="b"))
 
 
-def test_every_question_about_knowledge_equals_the_oracle(world: World, request: pytest.FixtureRequest) -> None:
+def test_every_question_about_knowledge_equals_the_oracle(world: World) -> None:
     """Audit at every breakpoint of both axes; changes since, reasons and differences at random points."""
-    kind = request.node.callspec.params["world"]
 
     @given(st.data())
-    @settings(max_examples=EXAMPLES[kind] // 2, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=LOGS[world.kind], deadline=None, suppress_health_check=list(HealthCheck), database=None)
     def check(data: st.DataObject) -> None:
         run(world, data)
 

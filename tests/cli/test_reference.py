@@ -15,7 +15,20 @@ if TYPE_CHECKING:
 
 PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 EXAMPLE = re.compile(r"^Example:\n\n    everwhen (.*)$", re.MULTILINE)
-IN_ORDER = ("schema write", "schema check", "topic create", "topic check", "worker", "get", "history", "snapshot")
+IN_ORDER = (
+    "schema write",
+    "schema check",
+    "topic create",
+    "topic check",
+    "worker",
+    "get",
+    "history",
+    "snapshot",
+    "join",
+    "explain",
+    "diff",
+    "changes",
+)
 
 
 def test_the_page_is_up_to_date() -> None:

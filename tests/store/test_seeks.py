@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from everwhen.instants import MAX_MICROS
+from everwhen.instants import MAX_MICROS, from_micros
 from everwhen.ports.store import AsOf, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
@@ -33,6 +33,8 @@ PARAMETERS = {
     "bounds": '{"0": 9100}',
     "other_offset": 0,
     "other_bound": 0,
+    "entity_ids": [f"entity-{n}" for n in range(50)],
+    "instants": [from_micros(9_000)] * 50,
 }
 Explain = Callable[[Statement], list[str]]
 
@@ -106,11 +108,13 @@ def test_postgres_searches(database: Database, analyzed: bool) -> None:
             return "\n".join(row[0] for row in cursor.execute(f"EXPLAIN {statement.text}", statement.bind(PARAMETERS)))
 
         assert asks.snapshot is not None
-        for statement in [*asked(asks.find), *asked(asks.history), *asked(asks.events), *asked(asks.snapshot)]:
+        assert asks.points is not None
+        many = [*asked(asks.snapshot), *asked(asks.points)]
+        for statement in [*asked(asks.find), *asked(asks.history), *asked(asks.events), *many]:
             assert not re.search("Seq Scan on thing__1_(versions|superseded)", explain(statement)), explain(statement)
-        for statement in [*asked(asks.find), *asked(asks.snapshot)] if analyzed else []:
+        for statement in [*asked(asks.find), *many] if analyzed else []:
             assert "Bitmap" not in explain(statement), explain(statement)
-        for statement in (asks.find.past, asks.snapshot.past) if analyzed else ():
+        for statement in (asks.find.past, asks.snapshot.past, asks.points.past) if analyzed else ():
             assert explain(statement).count("Merge Append") == 2
 
 

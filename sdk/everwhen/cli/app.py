@@ -11,9 +11,10 @@ import click
 
 from everwhen.cli.exits import OUTCOMES, Exit, exit_of
 from everwhen.cli.group import Group
+from everwhen.cli.knowledge import changes, diff, explain
 from everwhen.cli.logs import show_warnings
 from everwhen.cli.options import option
-from everwhen.cli.query import get, history, snapshot
+from everwhen.cli.query import get, history, join, snapshot
 from everwhen.cli.schema import schema
 from everwhen.cli.topic import topic
 from everwhen.cli.worker import worker
@@ -63,7 +64,7 @@ def app(*, traceback: bool) -> None:
     show_warnings()
 
 
-for command in (worker, get, history, snapshot, topic, schema):
+for command in (worker, get, history, snapshot, join, explain, diff, changes, topic, schema):
     app.add_command(command)
 
 

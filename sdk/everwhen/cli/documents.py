@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from everwhen.cli.exits import outcome_of
 from everwhen.cli.output import on_terminal, to_json
 from everwhen.instants import format_instant, to_micros
-from everwhen.reader import Answer, History, Status, Version
+from everwhen.reader import Answer, Audit, Changed, Explanation, Fact, History, Status, Version
 
 _NO_VERSION = {
     "state": None,
@@ -38,6 +38,7 @@ def answer_document(projection: str, answer: Answer[Any], basis: str) -> dict[st
         **(_NO_VERSION if answer.version is None else version_document(answer.version)),
         "basis": basis,
         "watermark": instant(answer.watermark),
+        "final": answer.final,
         "folded": answer.folded,
     }
 
@@ -51,6 +52,71 @@ def history_document(projection: str, history: History[Any]) -> dict[str, Any]:
         "versions": [version_document(version) for version in history],
         "basis": str(history.basis),
     }
+
+
+def audit_document(projection: str, audit: Audit[Any]) -> dict[str, Any]:
+    """Return every belief of an entity as a JSON object."""
+    return {
+        "projection": projection,
+        "entity_id": audit.entity_id,
+        "status": audit.status.value,
+        "versions": [
+            version_document(belief)
+            | {
+                "known_from": instant(belief.known_from),
+                "known_to": instant(belief.known_to),
+                "made_by": belief.made_by._asdict(),
+                "ended_by": None if belief.ended_by is None else belief.ended_by._asdict(),
+            }
+            for belief in audit
+        ],
+        "basis": str(audit.basis),
+    }
+
+
+def explanation_document(projection: str, found: Explanation[Any]) -> dict[str, Any]:
+    """Return an explanation as a JSON object."""
+    return {
+        "answer": answer_document(projection, found.answer, str(found.answer.basis)),
+        "events": list(map(fact_document, found.events)),
+        "withdrawn": [
+            {
+                "target_id": each.target_id,
+                "target": None if each.target is None else fact_document(each.target),
+                "by_id": each.by_id,
+                "by_type": each.by_type,
+                "recorded_at": instant(each.recorded_at),
+                "position": each.position._asdict(),
+                "reason": each.reason,
+            }
+            for each in found.withdrawn
+        ],
+        "conflicts": list(map(fact_document, found.conflicts)),
+    }
+
+
+def fact_document(fact: Fact) -> dict[str, Any]:
+    """Return an event as a JSON object."""
+    return {
+        "event_id": fact.event_id,
+        "event_type": fact.event_type,
+        "occurred_at": instant(fact.occurred_at),
+        "recorded_at": instant(fact.recorded_at),
+        "position": fact.position._asdict(),
+        "withdraws": fact.withdraws,
+        "correlation_id": fact.correlation_id,
+        "causation_id": fact.causation_id,
+        "event": state_document(fact.event),
+    }
+
+
+def change_document(projection: str, changed: Changed[Any], basis: str) -> dict[str, Any]:
+    """Return a change as a JSON object.
+
+    :param basis: the token of the basis, which all changes share.
+    """
+    answer = answer_document(projection, changed.answer, basis)
+    return {"entity_id": changed.entity_id, "valid_from": instant(changed.valid_from), "answer": answer}
 
 
 def version_document(version: Version[Any]) -> dict[str, Any]:

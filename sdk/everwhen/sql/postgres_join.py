@@ -20,6 +20,8 @@ from everwhen.sql.postgres import _Array, _cursor
 from everwhen.sql.queries import Queries
 
 _PLACE: Final = VALID_TO + 1
+_MOST_HEADS: Final = 4_000
+"""Heads that are kept, so that an entity is not looked at again in the next chunk."""
 # Both statements are sets of index probes. Without statistics PostgreSQL may plan something else; and by the sum of
 # the probes' costs it would compile the statement, which takes longer than running it.
 _ONLY_PROBES: Final = "; ".join(
@@ -38,13 +40,13 @@ class ArrayPoints:
         self._cursor = _cursor(connection)
         self._cursor.format = 1  # binary: nothing is parsed
         self._heads = queries.heads_of
+        self._known: dict[str, Head | None] = {}
         self._statement, self._parameters = ask(queries.points, as_of, generation)
 
     def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
         """Look at all of them at once; at an entity once, however many points are about it."""
         entity_ids = [entity_id for entity_id, _ in points]
-        distinct = _Array(wire.TEXT, list(dict.fromkeys(entity_ids)))
-        heads = {row[0]: Head(*row) for row in self._heads.run(self._cursor, {"entity_ids": distinct}).fetchall()}
+        heads = self._heads_of(entity_ids)
         arrays = {
             "entity_ids": _Array(wire.TEXT, entity_ids),
             "instants": _Array(wire.INSTANT, [valid_at for _, valid_at in points]),
@@ -53,3 +55,14 @@ class ArrayPoints:
         for row in self._statement.run(self._cursor, self._parameters | arrays).fetchall():
             rows[row[_PLACE] - 1] = row
         return zip(map(heads.get, entity_ids), rows, strict=True)
+
+    def _heads_of(self, entity_ids: list[str]) -> dict[str, Head | None]:
+        """Return the heads of these entities, and maybe of others; in one snapshot they do not change."""
+        missing = dict.fromkeys(entity_ids).keys() - self._known.keys()
+        if len(self._known) + len(missing) > _MOST_HEADS:
+            self._known, missing = {}, set(entity_ids)
+        if missing:
+            given = {"entity_ids": _Array(wire.TEXT, sorted(missing))}
+            self._known |= dict.fromkeys(missing)
+            self._known |= {row[0]: Head(*row) for row in self._heads.run(self._cursor, given).fetchall()}
+        return self._known
