@@ -11,6 +11,7 @@ from everwhen.ports.store import AsOf, Changed, EntityRows, Found, Generation, S
 from everwhen.positions import Basis
 from everwhen.projection.rows import Head, Version
 from everwhen.sql.database import Database
+from everwhen.sql.errors import translated
 from everwhen.sql.found import ENDED_AT, HEAD, VERSION, ask, basis_of, found_of, head_of, is_unstored, rows_of, then
 from everwhen.sql.join import SqlJoin
 from everwhen.sql.queries import Queries
@@ -122,7 +123,7 @@ class SqlReader:
     def _changed(self, connection: Any, basis: Basis, parameters: dict[str, Any]) -> Generator[Changed, None, None]:
         valid_at: Micros = parameters["valid_at"]
         rows = self._changed_rows_joined if self._queries.changes is not None else self._changed_rows_sought
-        with closing(rows(connection, parameters)) as found:
+        with translated(self._database.address, self._doing), closing(rows(connection, parameters)) as found:
             for changed_from, head, row in found:
                 yield Changed(changed_from, found_of(basis, head, row, AsOf(valid_at), valid_at))
 
@@ -159,7 +160,8 @@ class SqlReader:
 
     def _stream(self, connection: Any, basis: Basis, as_of: AsOf) -> Generator[Found, None, None]:
         rows = self._seeking(connection, as_of) if self._queries.snapshot is None else self._joined(connection, as_of)
-        with closing(rows):
+        # Whoever iterates may not be inside the context that lent the connection, which translates errors too.
+        with translated(self._database.address, self._doing), closing(rows):
             for head, row in rows:
                 found = found_of(basis, head, row, as_of, as_of.valid_at)
                 if found.row is not None or found.unstored:
