@@ -9,10 +9,10 @@ LOG   ?= sqlite:///.demo/log.db
 STORE ?= sqlite:///.demo/store.db
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check parts clean
+.PHONY: help setup demo test mutants check fuzz bench-time parts clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## Make .venv with all that development needs
 
@@ -32,11 +32,22 @@ demo: setup ## Run the example; LOG=kafka://HOST:PORT and STORE=postgresql+psyco
 test: parts ## Run the tests; PYTEST_ADDOPTS='-k late -x' narrows them down
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
 
+mutants: setup ## Plant bugs in copies of the sources; the tests must catch each
+	$(BIN)/python -m tests.mutation.runner $(BUGS)
+
+fuzz: setup ## Read hostile bytes for some minutes and compare with the specification; MINUTES=10
+	@$(BIN)/python -m tests.event.hostile --minutes $(or $(MINUTES),10)
+
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy sdk/everwhen examples tests
+	$(BIN)/mypy sdk/everwhen examples benchmarks tests
 	$(BIN)/lint-imports
+
+bench-time: setup ## Measure history in the wrong order, questions, and what the second time axis costs
+	$(BIN)/python -m benchmarks.file_order --store sqlite --aircraft 1000
+	$(BIN)/python -m benchmarks.file_order --store postgres --aircraft 1000
+	$(BIN)/python -m benchmarks.asking --store sqlite --store postgres
 
 # Not a condition of the tests: where Kafka's jars cannot be had, they run on another broker and say so.
 parts: setup ## Fetch Kafka's jars once, into the user's cache
@@ -44,4 +55,4 @@ parts: setup ## Fetch Kafka's jars once, into the user's cache
 
 clean: ## Remove what the targets made, .venv too
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
-	find sdk examples tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find sdk examples benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -57,15 +57,18 @@ class _Planned(NamedTuple):
     """Minutes; ``None`` if the flight did not land where it was to."""
 
 
-def events() -> Iterator[tuple[str, Flight, datetime]]:
+def events(*, in_file_order: bool = False) -> Iterator[tuple[str, Flight, datetime]]:
     """Yield ``(entity id, event, occurred_at)`` in the order of publication.
 
-    That is the order in which flights were planned to leave; of those planned for one minute, departures and
+    :param in_file_order: go through the flights as the file has them, in which most events are late.
+
+    Otherwise that is the order in which flights were planned to leave; of those planned for one minute, departures and
     cancellations come before landings. An event is late where an aircraft was planned to leave again before it
     had in fact landed.
     """
     by_base = attrgetter("base")
-    for base, flights in groupby(sorted(_read(), key=by_base), key=by_base):
+    planned = _read() if in_file_order else sorted(_read(), key=by_base)
+    for base, flights in groupby(planned, key=by_base):
         landings: list[tuple[str, Flight, datetime]] = []
         for _, aircraft, carrier, flight, origin, dest, distance, delay, air_time in flights:
             if delay is None:

@@ -252,6 +252,7 @@ def test_the_head_describes_the_versions(log: list[Entry]) -> None:
         assert head.state == (ordered[-1].state if ordered else None)
         assert all(row.valid_from - row.recorded_at <= head.lead for row in ordered)
         assert head.last_offset == entry.offset
+        assert head.withdrawals == len(rows.withdrawals)
 
 
 def test_an_id_that_comes_again_is_judged_the_same_in_one_batch_and_in_two() -> None:

@@ -64,8 +64,11 @@ class StoreBatch(Protocol):
         """Return the heads of those entities that have one."""
         ...
 
-    def known(self, events: Collection[tuple[str, str]]) -> list[Known]:
-        """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn."""
+    def known(self, events: Collection[tuple[str, str]], corrected: Collection[str]) -> list[Known]:
+        """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn.
+
+        :param corrected: those of the entities that have withdrawals; of the others only live events are looked for.
+        """
         ...
 
     def tails(self, since: Mapping[str, Micros]) -> dict[str, list[Version]]:

@@ -41,14 +41,13 @@ class SqlBatch:
         """Return the heads of those entities that have one."""
         return {row[0]: Head(*row) for row in self._look(lookups.HEADS, _keys(entity_ids))}
 
-    def known(self, events: Collection[tuple[str, str]]) -> list[Known]:
+    def known(self, events: Collection[tuple[str, str]], corrected: Collection[str]) -> list[Known]:
         """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn.
 
         A retraction has no valid time of its own in the store; it is known with its recorded time.
         """
         found = {row[:2]: _known(row, live=True) for row in self._look(lookups.LIVE, list(events))}
-        if corrected := {row[0] for row in self._look(lookups.CORRECTED, _keys({event[0] for event in events}))}:
-            rest = [event for event in events if event[0] in corrected and event not in found]
+        if rest := [event for event in events if event[0] in corrected and event not in found]:
             found |= {row[:2]: _known(row, live=False) for row in self._look(lookups.GONE, rest)}
             rest = [event for event in rest if event not in found]
             found |= {row[:2]: _known(row, live=False) for row in self._look(lookups.WITHDRAWING, rest)}

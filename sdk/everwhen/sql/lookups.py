@@ -39,11 +39,6 @@ def _heads(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     return select(*tables.entities.c).where(tables.entities.c.entity_id == key[0])
 
 
-def _corrected(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
-    entities = tables.entities.c
-    return select(entities.entity_id).where(entities.entity_id == key[0], entities.withdrawals > literal_column("0"))
-
-
 def _live(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     rows = tables.versions.c
     return select(*_known(rows)).where(rows.entity_id == key[0], rows.event_id == key[1])
@@ -87,11 +82,9 @@ _ENTITY: dict[str, TypeEngine[Any]] = {"entity_id": Id}
 _EVENT: dict[str, TypeEngine[Any]] = {"entity_id": Id, "event_id": Id}
 
 HEADS = Lookup(_heads, _ENTITY)
-CORRECTED = Lookup(_corrected, _ENTITY)
-"""Those entities that have withdrawals at all; for the others the next three need not be asked."""
 LIVE = Lookup(_live, _EVENT)
 GONE = Lookup(_gone, _EVENT)
 WITHDRAWING = Lookup(_withdrawing, _EVENT)
 WITHDRAWN = Lookup(_withdrawn, _ENTITY)
 TAILS = Lookup(_tails, {"entity_id": Id, "since": Instant()})
-ALL = (HEADS, CORRECTED, LIVE, GONE, WITHDRAWING, WITHDRAWN, TAILS)
+ALL = (HEADS, LIVE, GONE, WITHDRAWING, WITHDRAWN, TAILS)

@@ -298,8 +298,9 @@ class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet):
         )
         with store.batch(part.claim, 1, Mark(2, 2)) as batch:
             ids = ["event-0", "event-1", "event-2", "correction", "retraction", "never-seen", "event-9"]
-            known = {each.event_id: each for each in batch.known([(e, i) for e in ("e", "f") for i in ids])}
-            assert batch.known([]) == []
+            known = {each.event_id: each for each in batch.known([(e, i) for e in ("e", "f") for i in ids], {"e"})}
+            assert batch.known([], {"e"}) == []
+            assert [each.event_id for each in batch.known([("e", "event-1"), ("e", "event-0")], set())] == ["event-0"]
         assert {event_id: each.live for event_id, each in known.items()} == {
             "event-0": True,
             "event-1": False,
@@ -343,7 +344,7 @@ class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet):
         part.write(Changes(inserted=rows, heads=[head(row) for row in last.values()]))
         with store.batch(part.claim, 1, Mark(2, 2)) as batch:
             assert len(batch.heads(last)) == len(last)
-            assert len(batch.known([(row.entity_id, row.event_id) for row in rows])) == len(rows)
+            assert len(batch.known([(row.entity_id, row.event_id) for row in rows], set())) == len(rows)
             assert sum(map(len, batch.tails(dict.fromkeys(last, 0)).values())) == len(rows)
 
     # -- the end -------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from everwhen.errors import RecordError
@@ -112,8 +112,8 @@ class _Batch:
     def write(self, store: StoreBatch, cache: HeadCache) -> list[Head]:
         """Fold and write all entities; return their new heads."""
         heads = self._heads(store, cache)
-        known = self._known(store, heads)
-        corrected = [entity_id for entity_id, head in heads.items() if head.withdrawals]
+        corrected = {entity_id for entity_id, head in heads.items() if head.withdrawals}
+        known = self._known(store, heads, corrected)
         withdrawn = store.withdrawn(corrected) if corrected else {}
         written: list[Head] = []
         for group in self._groups(heads, known):
@@ -165,7 +165,9 @@ class _Batch:
         missing = self._arrivals.keys() - heads.keys()
         return heads | store.heads(missing) if missing else heads
 
-    def _known(self, store: StoreBatch, heads: Mapping[str, Head]) -> dict[str, dict[str, Known]]:
+    def _known(
+        self, store: StoreBatch, heads: Mapping[str, Head], corrected: Collection[str]
+    ) -> dict[str, dict[str, Known]]:
         pairs: set[tuple[str, str]] = set()
         for entity_id in heads:
             for row, _ in self._arrivals[entity_id]:
@@ -173,6 +175,6 @@ class _Batch:
                 if row.withdraws is not None:
                     pairs.add((entity_id, row.withdraws))
         found: dict[str, dict[str, Known]] = {}
-        for known in store.known(pairs) if pairs else ():
+        for known in store.known(pairs, corrected) if pairs else ():
             found.setdefault(known.entity_id, {})[known.event_id] = known
         return found

@@ -1,0 +1,1 @@
+"""Measurements of what Everwhen promises about time and space. Their results stand in ``docs/performance.md``."""

@@ -1,0 +1,108 @@
+"""A store without the second axis, to see what that axis costs: the same rows in the same tables, less what serves it.
+
+Left out are the columns for recorded times and for refolding, and the look whether an entity has withdrawals. Repeated
+event ids are looked for all the same. It takes only events that are new and in time order.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import cast
+
+from sqlalchemy import create_engine, inspect, text
+
+from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.positions import Mark
+from everwhen.projection.rows import Changes, Known, Version
+from everwhen.sql import SqlStore, lookups, wire
+from everwhen.sql.batch import SqlBatch
+from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.postgres import _copy, _cursor
+from everwhen.sql.sqlite import SqliteWriter, _key
+from everwhen.sql.tables import GenerationTables
+
+_LEFT_OUT = ("recorded_at", "refolded_offset", "refolded_at")
+_COLUMNS = [name for name in Version._fields if name not in _LEFT_OUT]
+_kept = itemgetter(*map(Version._fields.index, _COLUMNS))
+_when_and_where = struct.Struct(">iqiqii").pack
+
+
+class PlainStore(SqlStore):
+    """Keeps versions on the valid axis only."""
+
+    def prepare(self, blueprint: Blueprint) -> Generation:
+        """Make the tables, then drop what is left out."""
+        generation = super().prepare(blueprint)
+        engine = create_engine(self._database.engine.url)
+        rows = GenerationTables(engine.dialect.name, generation.projection, generation.number).versions
+        schema = f"{rows.schema}." if rows.schema else ""
+        with engine.begin() as connection:
+            for view in inspect(engine).get_view_names(rows.schema):
+                connection.execute(text(f'DROP VIEW IF EXISTS {schema}"{view}"'))
+            for column in _LEFT_OUT:
+                connection.execute(text(f"ALTER TABLE {schema}{rows.name} DROP COLUMN {column}"))
+        engine.dispose()
+        names = ", ".join(f'"{name}"' for name in _COLUMNS)
+        if engine.dialect.name == POSTGRESQL:
+            self._insert = f"COPY {schema}{rows.name} ({names}) FROM STDIN (FORMAT binary)"
+        else:
+            self._insert = f"INSERT INTO {rows.name} ({names}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+        return generation
+
+    @contextmanager
+    def batch(self, claim: Claim, expected: int, reached: Mark) -> Iterator[SqlBatch]:
+        """Open a transaction that writes plain rows."""
+        with super().batch(claim, expected, reached) as batch:
+            yield _PlainBatch(batch, self._insert, self._database.kind)
+
+
+class _PlainBatch(SqlBatch):
+    def __init__(self, batch: SqlBatch, insert: str, kind: str) -> None:
+        super().__init__(batch._writer, batch._connection)
+        self._insert = insert
+        self._kind = kind
+
+    def known(self, events: Collection[tuple[str, str]], corrected: Collection[str]) -> list[Known]:
+        if list(self._look(lookups.LIVE, list(events))):
+            raise ValueError("an event came twice")
+        return []
+
+    def write(self, changes: Changes) -> None:
+        if self._kind != POSTGRESQL:
+            run, writer = self._connection.cursor().executemany, cast("SqliteWriter", self._writer)
+            run(self._insert, map(_kept, sorted(changes.inserted, key=_key)))
+            run(writer._head, changes.heads)
+            return
+        if changes.inserted:
+            _copy(_cursor(self._connection), self._insert, _packed(changes.inserted))
+        super().write(Changes(heads=changes.heads))
+
+
+def _packed(rows: Iterable[Version]) -> bytes:
+    """Do what :func:`everwhen.sql.wire.copy_versions` does, with three columns less."""
+    packed: list[bytes] = [wire._HEADER]
+    add, texts, null = packed.append, wire._TextCache(), wire._NULL
+    for row in rows:
+        entity_id = row[0].encode()
+        add(
+            b"".join(
+                (
+                    wire._count_and_size(len(_COLUMNS), len(entity_id)),
+                    entity_id,
+                    _when_and_where(8, row[1] - wire._EPOCH, 8, row[2], 4, row[3]),
+                    wire._text(row[7]),
+                    texts[row[8]],
+                    null if row[9] is None else wire._text(row[9]),
+                    null if row[10] is None else wire._text(row[10]),
+                    null if row[11] is None else wire._text(row[11]),
+                    wire._int32(len(row[12])),
+                    row[12],
+                    null if row[13] is None else wire._text(row[13]),
+                )
+            )
+        )
+    add(wire._TRAILER)
+    return b"".join(packed)
