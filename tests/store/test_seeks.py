@@ -85,7 +85,7 @@ def test_sqlite_searches(database: Database) -> None:
             rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.bind(PARAMETERS))
             return "\n".join(row[3] for row in rows)
 
-        for statement in [*asked(asks.find), *asked(asks.seek), *asked(asks.history), *asked(asks.events)]:
+        for statement in [*asked(asks.find), *asked(asks.seek), *asked(asks.history)]:
             plan = explain(statement)
             assert "SEARCH everwhen_thing__1_versions USING" in plan
             assert not re.search("SCAN everwhen_|TEMP B-TREE", plan), plan
@@ -110,7 +110,7 @@ def test_postgres_searches(database: Database, analyzed: bool) -> None:
         assert asks.snapshot is not None
         assert asks.points is not None
         many = [*asked(asks.snapshot), *asked(asks.points)]
-        for statement in [*asked(asks.find), *asked(asks.history), *asked(asks.events), *many]:
+        for statement in [*asked(asks.find), *asked(asks.history), *many]:
             assert not re.search("Seq Scan on thing__1_(versions|superseded)", explain(statement)), explain(statement)
         for statement in [*asked(asks.find), *many] if analyzed else []:
             assert "Bitmap" not in explain(statement), explain(statement)

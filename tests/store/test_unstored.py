@@ -37,4 +37,3 @@ def test_a_snapshot_has_an_entity_all_of_whose_rows_are_of_a_later_belief(store:
         found = list(stream)
     assert [(each.head.entity_id, each.unstored) for each in found if each.head] == [("e", True), ("other", False)]
     assert found == [reader.find(entity, as_of) for entity in ("e", "other")]
-    assert [event.offset for event in reader.events("e", as_of)] == [0]

@@ -195,14 +195,6 @@ class StoreReader(Protocol):
         """
         ...
 
-    def events(self, entity_id: str, as_of: AsOf) -> list[Version]:
-        """Return every event of the entity that the basis holds and does not withdraw, in the order of folding.
-
-        ``as_of.valid_at`` plays no part, and the rows' ``state`` means nothing: this is what to fold where a belief is
-        not stored.
-        """
-        ...
-
     def rows(self, entity_id: str) -> EntityRows:
         """Return everything that is stored about one entity."""
         ...

@@ -76,8 +76,6 @@ class Queries:
         """``marks``, the head's columns, the row's columns, ``valid_to``. Always one row."""
         self.history = Timed(lambda past: self._seeks.history(self._one_entity(past)), dialect)
         """The rows' columns."""
-        self.events = Timed(lambda past: self._seeks.events(self._one_entity(past)), dialect)
-        """The columns of ``versions``."""
         self.heads = Statement(lambda: select(entities).order_by(entities.c.entity_id), dialect)
         """The heads' columns."""
         self.seek = Timed(self._seek, dialect)

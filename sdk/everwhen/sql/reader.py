@@ -84,20 +84,6 @@ class SqlReader:
             VersionRow(Version(*row[:VERSION]), end, row[ENDED_AT]) for row, end in zip(rows, ends, strict=False)
         ]
 
-    def events(self, entity_id: str, as_of: AsOf) -> list[Version]:
-        """Return every event of the entity that the basis holds and does not withdraw, in the order of folding.
-
-        ``as_of.valid_at`` plays no part, and the rows' ``state`` means nothing.
-
-        :raises ArgumentError: if the basis is of another topic.
-        :raises StoreUnavailable: if the database cannot be reached.
-        """
-        statement, parameters = ask(self._queries.events, as_of, self._generation)
-        parameters["entity_id"] = entity_id
-        with self._database.connection(self._doing) as connection:
-            rows = statement.run(connection.cursor(), parameters).fetchall()
-        return [Version(*row[:VERSION]) for row in rows]
-
     def rows(self, entity_id: str) -> EntityRows:
         """Return everything that is stored about one entity, in one snapshot.
 

@@ -110,14 +110,6 @@ class Seeks:
         merged = self._merged(question, lambda _: true(), _ONWARDS)
         return select(merged).where(_was_believed(past, merged.c))
 
-    def events(self, question: Question) -> Select[Any]:
-        """Select a row for every event that counts and is not withdrawn, in order; states are not of the belief."""
-        past = question.past
-        if past is None:
-            return self._live(question).order_by(*_ONWARDS)
-        merged = self._merged(question, lambda _: true(), _ONWARDS)
-        return select(merged).where(_was_an_event(past, merged.c))
-
     def changed_from(self, question: Question) -> Select[Any]:
         """Select where the earliest event begins that counts only now, or counted only in the past; null if none."""
         since, versions, ended = question.past, self._versions.c, self._superseded.c

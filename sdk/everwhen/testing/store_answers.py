@@ -87,7 +87,7 @@ class StoreAnswers:
     """How many logs are tried."""
 
     def test_answers_follow_the_definition(self, store: Store) -> None:
-        """At every breakpoint of both axes: one entity at an instant, its history, its events, all entities."""
+        """At every breakpoint of both axes: one entity at an instant, its history, all entities."""
 
         @settings(max_examples=self.examples, deadline=None)
         @given(log=logs(), sizes=st.lists(st.integers(1, 4), min_size=1, max_size=3))
@@ -104,7 +104,7 @@ class StoreAnswers:
         check()
 
     def check_entity(self, reader: StoreReader, oracle: Oracle, entity_id: str, as_of: AsOf) -> None:
-        """One entity just before, at and after each of its events; its history; its events."""
+        """One entity just before, at and after each of its events; and its history."""
         instants = {entry.valid_from for entry in oracle.log if entry.entity_id == entity_id}
         for instant in instants | {instant - 1 for instant in instants}:
             here = replace(as_of, valid_at=instant)
@@ -119,8 +119,6 @@ class StoreAnswers:
         assert found.row is None
         assert found.head is not None
         assert found.head.entity_id == entity_id
-        events = reader.events(entity_id, as_of)
-        assert [(event.valid_from, event.offset) for event in events] == [row[:2] for row in believed]
 
     def check_snapshot(self, reader: StoreReader, oracle: Oracle, as_of: AsOf) -> None:
         """Every entity that there is, in the order of their ids, each as :meth:`find` finds it."""
@@ -155,7 +153,6 @@ class StoreAnswers:
             with reader.join(as_of) as join:
                 assert list(join.find([("e", 5), ("d", 5)])) == 2 * [Found(marks, None, None, unstored=False)]
                 assert list(join.find([])) == []
-        assert reader.events("e", AsOf(5)) == []
 
     @pytest.mark.parametrize("instant", [MIN_MICROS, -1, 0, 1_700_000_000_123_457, MAX_MICROS])
     def test_an_instant_is_exact(self, store: Store, instant: int) -> None:
@@ -188,7 +185,6 @@ class StoreAnswers:
         part.write(Changes(inserted=[version()], heads=[head(version())]))
         other = Basis.of(TOPIC, {1: Mark(5, 500)})
         assert store.reader("thing").find("e", AsOf(50, other)).row is None
-        assert store.reader("thing").events("e", AsOf(50, other)) == []
 
     def test_a_basis_of_another_topic_is_refused(self, store: Store) -> None:
         """Its offsets mean something else."""
@@ -213,13 +209,11 @@ class StoreAnswers:
             following = 20 if as_of.valid_at < 20 else None
             assert reader.find("e", as_of) == Found(reader.marks(), known, None, unstored=True, following=following)
             assert reader.history("e", as_of) == (Found(reader.marks(), known, None, unstored=True), [])
-            assert [event.offset for event in reader.events("e", as_of)] == [0, 1]
             with reader.snapshot(as_of) as (_, stream):
                 assert list(stream) == [reader.find("e", as_of)]
             with reader.join(as_of) as join:
                 assert list(join.find([("e", as_of.valid_at)])) == [reader.find("e", as_of)]
                 assert join.rows("e") == reader.rows("e")
-        assert [event.offset for event in reader.events("e", AsOf(0, basis(4)))] == [0, 3, 2, 1]
         for as_of in (AsOf(14, basis(2)), AsOf(15, basis(3)), AsOf(15, known_at=102), AsOf(15)):
             assert not reader.find("e", as_of).unstored
 
