@@ -169,6 +169,15 @@ def test_another_order_of_the_fields_is_drift(tmp_path: Path) -> None:
     assert contracts.write(tmp_path, [opened(b=(int,), a=(int,))]) == [tmp_path / "bank.opened/2.avsc"]
 
 
+def test_a_version_that_cannot_be_meant_is_no_version(tmp_path: Path) -> None:
+    """A thousand million missing versions are not listed one by one."""
+    put(tmp_path, 1, schema(("owner", "string")))
+    (tmp_path / "bank.opened/999999999.avsc").touch()
+    assert problems(tmp_path, Opened) == [
+        f"{tmp_path}/bank.opened/999999999.avsc is not named by a version; name it 1.avsc, 2.avsc, …"
+    ]
+
+
 def test_all_problems_are_listed(tmp_path: Path) -> None:
     """One line each, over all classes."""
     put(tmp_path, 2, "{")

@@ -6,7 +6,7 @@ import pytest
 from fastavro.schema import parse_schema
 
 from everwhen.errors import ContractError
-from everwhen.event.schema import MAX_DEPTH, is_fullname, is_name, resolve
+from everwhen.event.schema import MAX_DEPTH, MAX_TYPES, is_fullname, is_name, resolve
 
 
 def record(*types: Any, name: str = "A", **more: Any) -> dict[str, Any]:
@@ -67,22 +67,63 @@ def test_depth_counts_through_references() -> None:
         resolve(record(*types, record(f"R{MAX_DEPTH - 2}", name="R")))
 
 
-def test_a_schema_that_doubles_with_each_level_takes_no_time() -> None:
-    """References are followed once, so a small schema with 2^50 paths is no work."""
-    types: list[Any] = [record("int", name="R0")]
-    for level in range(1, 50):
+def doubling(levels: int, leaf: str = "int") -> dict[str, Any]:
+    """A schema of that many records, each of which has the one before it twice: 2^levels types, written out."""
+    types: list[Any] = [record(leaf, name="R0")]
+    for level in range(1, levels):
         types.append(record(f"R{level - 1}", f"R{level - 1}", name=f"R{level}"))
-    assert resolve(record(*types)).height == 52
-    assert len(repr(resolve(record(*types)))) < 200
+    return record(*types)
 
 
-def test_emptiness_is_found_once_for_a_type() -> None:
-    """So is whether a type takes bytes."""
-    types: list[Any] = [record("null", name="R0")]
-    for level in range(1, 50):
-        types.append(record(f"R{level - 1}", f"R{level - 1}", name=f"R{level}"))
-    with pytest.raises(ContractError, match="take no byte"):
-        resolve(record(*types, {"type": "array", "items": "R49"}))
+def test_types_are_counted_through_references() -> None:
+    """A small schema can stand for 2^50 types, and an event of no byte hold as many of them, if each is null."""
+    assert resolve(doubling(10)).types == 1 + sum(3 * 2**level - 1 for level in range(10))
+    for leaf in ("int", "null"):
+        with pytest.raises(ContractError, match=r"^it is made of more than 10,000 types, references followed$"):
+            resolve(doubling(50, leaf))
+
+
+def test_types_are_counted() -> None:
+    """10,000 pass, one more does not: the record is one, each field another."""
+    assert resolve(record(*["int"] * (MAX_TYPES - 1))).types == MAX_TYPES
+    with pytest.raises(ContractError, match="more than 10,000 types"):
+        resolve(record(*["int"] * MAX_TYPES))
+    with pytest.raises(ContractError, match="more than 10,000 types"):
+        resolve([record(name=f"R{number}") for number in range(MAX_TYPES)])
+
+
+def test_a_schema_of_many_paths_is_shown_short() -> None:
+    """A message shows a type by its name."""
+    assert len(repr(resolve(doubling(9)))) < 200
+
+
+@pytest.mark.parametrize(
+    ("schema", "weight", "least"),
+    [
+        ("null", 1, 0),
+        ("long", 1, 1),
+        ("float", 1, 4),
+        ("double", 1, 8),
+        ({"type": "fixed", "name": "F", "size": 5}, 1, 5),
+        (["null", record("int", "int")], 3, 1),
+        ([record("int", "int"), "double"], 3, 3),
+        ({"type": "array", "items": record("int", "int")}, 1, 1),
+        (record("null", "double", ["null", "int"]), 4, 9),
+    ],
+    ids=str,
+)
+def test_what_a_value_costs(schema: Any, weight: int, least: int) -> None:
+    """How many objects it gives at most and how many bytes it takes at least: the bounds of lists follow from it."""
+    node = resolve(schema)
+    assert (node.weight, node.least) == (weight, least)
+
+
+@pytest.mark.parametrize("logical", [[["x"]], {"a": 1}, 5, None])
+def test_a_logical_type_that_is_no_name_is_ignored(logical: Any) -> None:
+    """As the specification has it; so is a decimal with a scale that is no number."""
+    assert resolve({"type": "int", "logicalType": logical}).logical == ()
+    decimal = {"type": "bytes", "logicalType": "decimal", "precision": 5, "scale": str(logical)}
+    assert resolve(decimal).logical == ()
 
 
 @pytest.mark.parametrize("kind", ["array", "map"])
@@ -127,6 +168,7 @@ def test_items_with_bytes_pass(item: Any) -> None:
         ({"type": "enum", "name": "A", "symbols": [1]}, "A has no list of symbols"),
         ({"type": "fixed", "name": "A"}, "A has no size"),
         ({"type": "fixed", "name": "A", "size": -1}, "A has no size"),
+        ({"type": "fixed", "name": "A", "size": True}, "A has no size"),
         (["int", ["null", "string"]], "a union holds a union, or one type twice"),
         (["int", "int"], "a union holds a union, or one type twice"),
         (record(record(name="B"), record(name="B")), "it defines B twice"),

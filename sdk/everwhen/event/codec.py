@@ -7,6 +7,8 @@ Three frames are read, whatever is written:
 - Confluent's wire format: ``00``, the schema's id in 4 bytes, most significant first, then the datum.
 - Confluent's header form: the header ``__value_schema_id`` holds ``00`` and a 4-byte id, or ``01`` and a 16-byte GUID;
   the value is the bare datum.
+
+fastavro writes; :mod:`everwhen.event.datum` reads, and says why.
 """
 
 from __future__ import annotations
@@ -17,15 +19,16 @@ from io import BytesIO
 from typing import Protocol, TypeAlias
 from uuid import UUID
 
-from fastavro import schemaless_reader, schemaless_writer
+from fastavro import schemaless_writer
 from pydantic import ValidationError
 
 from everwhen.errors import ArgumentError, ContractError, InstantError, MalformedRecord, RecordError, UnknownSchema
-from everwhen.event import compatibility
+from everwhen.event import compatibility, datum
 from everwhen.event.avro import Schema
 from everwhen.event.contracts import Contract, Contracts, Version
 from everwhen.event.headers import Headers
 from everwhen.event.model import Event, event_shape
+from everwhen.event.primitives import Deviation
 from everwhen.event.values import reading, writing
 
 SchemaRef: TypeAlias = int | UUID
@@ -86,8 +89,8 @@ class Codec:
     def encode(self, event: Event) -> bytes:
         """Return an event as a record's value.
 
-        :raises ArgumentError: if the topic does not hold the event's class, or a field's value has no place in its
-            Avro type; the message names the field and never the value.
+        :raises ArgumentError: if the topic does not hold the event's class, a field's value has no place in its Avro
+            type, or there are more values in lists and maps than readers take; the message never holds a value.
         """
         write = self._writers.get(type(event))
         if write is None:
@@ -114,9 +117,11 @@ class Codec:
         if match is not None:
             read = self._readers[value[2:10]] = _reader(match.contract, match.version)
             return read(value, 10)
-        for name, reference in headers or ():
-            if name == SCHEMA_ID_HEADER:
-                return self._referred_reader(_reference(reference))(value, 0)
+        references = [reference for name, reference in headers or () if name == SCHEMA_ID_HEADER]
+        if len(references) > 1:
+            raise MalformedRecord(f"the header {SCHEMA_ID_HEADER} stands more than once")
+        if references:
+            return self._referred_reader(_reference(references[0]))(value, 0)
         if value[:1] == _CONFLUENT:
             if len(value) < 5:
                 raise MalformedRecord("the value is truncated within its schema id")
@@ -184,18 +189,36 @@ def _reference(header: bytes | None) -> SchemaRef:
 def _writer(contract: Contract, frame: bytes) -> _Write:
     schema = contract.newest.parsed
     convert = writing(event_shape(contract.event))
+    limit = datum.safe_size(contract.newest.node)
 
     def write(event: Event) -> bytes:
         buffer = BytesIO()
-        buffer.write(frame)
         try:
             schemaless_writer(buffer, schema, convert(event))
         except Exception as error:  # noqa: BLE001 - whatever fastavro raises, a value did not fit its type
             # Not chained: fastavro's message can hold the value.
             raise _unwritable(contract, event, error) from None
-        return buffer.getvalue()
+        return frame + buffer.getvalue()
 
-    return write
+    if limit is None:
+        return write
+
+    def write_checked(event: Event) -> bytes:
+        value = write(event)
+        if len(value) > limit:
+            _check_readable(contract, value, len(frame))
+        return value
+
+    return write_checked
+
+
+def _check_readable(contract: Contract, value: bytes, start: int) -> None:
+    try:
+        datum.reader(contract.newest.node)(value, start)
+    except Deviation as error:
+        raise ArgumentError(
+            f"{contract.type}: no reader takes this event, {error}; publish several smaller events"
+        ) from None
 
 
 def _unwritable(contract: Contract, event: Event, error: Exception) -> ArgumentError:
@@ -232,28 +255,25 @@ def _why(error: Exception) -> str:
 def _reader(contract: Contract, version: Version) -> _Read:
     """Return the function that reads values of one schema.
 
-    The datum is always read with the writer's schema alone and fitted to the class afterwards: fastavro's own
-    resolution skips removed fields without noticing the end of the data, and gives defaults in their JSON form.
+    The datum is always read with the writer's schema alone and fitted to the class afterwards.
     """
-    schema = version.parsed
     label = f"{contract.type} version {version.number}" if version.number else f"{contract.type} of the registry"
+    read_datum = datum.reader(version.node)
     convert = reading(event_shape(contract.event), version.node)
     validate = contract.event.__pydantic_validator__.validate_python
 
     def read(value: bytes, start: int) -> Event:
-        buffer = BytesIO(value)
-        buffer.seek(start)
         try:
-            data = schemaless_reader(buffer, schema, None)
-        except Exception as error:
-            # fastavro raises all sorts on hostile bytes, one class of its own among them.
-            what = "is truncated" if buffer.tell() >= len(value) else "does not follow its schema"
-            raise MalformedRecord(f"the value {what} ({label})") from error
-        if buffer.tell() != len(value):
-            extra = len(value) - buffer.tell()
-            raise MalformedRecord(f"the value has {extra} bytes left over after its datum ({label})")
-        if convert is not None:
-            data = convert(data)
+            data = read_datum(value, start)
+            if convert is not None:
+                data = convert(data)
+        except RecordError:
+            raise
+        except Deviation as error:
+            raise MalformedRecord(f"the value {error} ({label})") from None
+        except Exception as error:  # noqa: BLE001 - out of memory, say; whatever it is, the record is to blame
+            # Not chained: a message can hold the value.
+            raise MalformedRecord(f"the value cannot be read: {type(error).__name__} ({label})") from None
         try:
             event: Event = validate(data)
         except ValidationError as error:

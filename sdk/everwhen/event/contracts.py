@@ -23,14 +23,14 @@ from everwhen.event import compatibility
 from everwhen.event.avro import Schema
 from everwhen.event.model import Event, event_schema, event_type
 from everwhen.event.retraction import Retracted
-from everwhen.event.schema import Node, resolve
+from everwhen.event.schema import MAX_SCHEMA_BYTES, Node, resolve
 
 _REMEDY = "run `everwhen schema write MODULE:TOPIC`"
 _MISSING_ROOT = (
     f"{_REMEDY} to create it. A relative schemas= starts at the working directory; in a package an absolute one is "
     'safer: Path(__file__).parent / "schemas"'
 )
-_VERSION_FILE = re.compile(r"([1-9][0-9]*)\.avsc")
+_VERSION_FILE = re.compile(r"([1-9][0-9]{0,3})\.avsc")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,7 +40,7 @@ class Version:
     :ivar number: 1, 2, …; 0 for a schema that comes from a registry.
     :ivar schema: the schema as its file has it.
     :ivar node: the same with its names resolved.
-    :ivar parsed: the same as fastavro takes it, without logical types: :mod:`everwhen.event.logical` has those.
+    :ivar parsed: the same as fastavro writes by it, without logical types: :mod:`everwhen.event.logical` has those.
     :ivar fingerprint: CRC-64-AVRO of its parsing canonical form, 8 bytes, least significant first, as the
         single-object encoding has it (Avro specification 1.12, section "Single object encoding").
     """
@@ -60,8 +60,11 @@ class Version:
         node = resolve(schema)
         if not isinstance(schema, dict) or node.kind != "record":
             raise ContractError("it is not an Avro schema of a record")
+        bare = _bare(node, set())
+        if len(json.dumps(bare)) > MAX_SCHEMA_BYTES:
+            raise _too_long()
         try:
-            parsed = parse_schema(_without_logical_types(schema))
+            parsed = parse_schema(bare)
             checksum = bytes.fromhex(fingerprint(to_parsing_canonical_form(parsed), "CRC-64-AVRO"))
         except Exception as error:
             # fastavro checks by use: any error means that it is no schema.
@@ -234,7 +237,11 @@ def _numbers(directory: Path, obstacles: list[str]) -> list[int]:
 
 def _read(path: Path, number: int, event: type[Event], obstacles: list[str]) -> Version | None:
     try:
-        version = Version.of(number, json.loads(path.read_bytes()))
+        with path.open("rb") as file:
+            text = file.read(MAX_SCHEMA_BYTES + 1)
+        if len(text) > MAX_SCHEMA_BYTES:
+            raise _too_long()
+        version = Version.of(number, json.loads(text))
     except (OSError, ValueError, RecursionError) as error:
         obstacles.append(f"{path} cannot be read as JSON ({type(error).__name__}); restore it")
     except ContractError as error:
@@ -256,14 +263,32 @@ def _twins(directory: Path, versions: tuple[Version, ...]) -> Iterator[str]:
             )
 
 
-def _without_logical_types(schema: Any) -> Any:
-    if isinstance(schema, list):
-        return [_without_logical_types(part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    # A default is data: it may have a key of that name itself, and reading does not look at it.
-    ignored = ("logicalType", "precision", "scale", "default")
-    return {key: _without_logical_types(value) for key, value in schema.items() if key not in ignored}
+def _too_long() -> ContractError:
+    return ContractError(f"it is longer than {MAX_SCHEMA_BYTES:,} bytes")
+
+
+def _bare(node: Node, written: set[str]) -> Any:
+    """Return what decides how values are written, from what was bounded: nothing walks the rest of a schema."""
+    if node.name in written:
+        return node.name
+    named = {"type": node.kind, "name": node.name}
+    if node.name:
+        written.add(node.name)
+    match node.kind:
+        case "record":
+            fields = [{"name": name, "type": _bare(child, written)} for name, child in node.children.items()]
+            return {**named, "fields": fields}
+        case "enum":
+            return {**named, "symbols": list(node.symbols)}
+        case "fixed":
+            return {**named, "size": node.size}
+        case "array" | "map":
+            (item,) = node.children.values()
+            return {"type": node.kind, "items" if node.kind == "array" else "values": _bare(item, written)}
+        case "union":
+            return [_bare(branch, written) for branch in node.children.values()]
+        case primitive:
+            return primitive
 
 
 def _meaning(node: Node) -> tuple[object, ...]:

@@ -64,6 +64,13 @@ def _days_to_date(days: int) -> date:
     return date.fromordinal(days + _EPOCH_DAY)
 
 
+def _text_to_uuid(text: str) -> UUID:
+    # UUID(text) takes braces, prefixes and underscores as well; the specification takes the form of RFC 4122 alone.
+    if len(text) != 36 or not text[8] == text[13] == text[18] == text[23] == "-":
+        raise ValueError("the text is not a UUID of the form 8-4-4-4-12")
+    return UUID(bytes=bytes.fromhex(text.replace("-", "")))
+
+
 _OUTWARD: dict[str | None, Convert] = {
     "timestamp-micros": _instant_to_micros,
     "date": _date_to_days,
@@ -72,7 +79,7 @@ _OUTWARD: dict[str | None, Convert] = {
 _INWARD: dict[str | None, Convert] = {
     "timestamp-micros": _micros_to_instant,
     "date": _days_to_date,
-    "uuid": UUID,
+    "uuid": _text_to_uuid,
 }
 
 

@@ -1,7 +1,8 @@
 """Avro schemas as data: names written out, references followed, and what could harm a reader refused.
 
 Avro specification 1.12, sections "Schema declaration" and "Names". A schema file or a registry is input from outside:
-bytes read with a hostile schema can recurse for ever or claim 2\\ :sup:`63` items that take no byte.
+with a hostile schema an event of six bytes can recurse for ever, claim 2\\ :sup:`63` items that take no byte, or hold
+2\\ :sup:`50` fields that take none. The bounds are checked on the way down, before anything else walks the schema.
 """
 
 from __future__ import annotations
@@ -16,7 +17,15 @@ from everwhen.errors import ContractError
 MAX_DEPTH = 64
 """How deep types may be nested in one another, references followed."""
 
+MAX_TYPES = 10_000
+"""How many types a schema may be made of, references followed: each field, branch and item counts as one."""
+
+MAX_SCHEMA_BYTES = 1_048_576
+"""How long a schema may be as a file; of a registry's, what matters to readers counts, as JSON."""
+
 PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+
+_LEAST = {"null": 0, "float": 4, "double": 8}
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -45,7 +54,9 @@ class Node:
     :ivar symbols: an enum's symbols.
     :ivar size: a fixed type's bytes.
     :ivar height: how many levels of types there are, this one included.
-    :ivar is_empty: whether a value of this type takes no byte.
+    :ivar types: how many types there are, this one included, references followed.
+    :ivar weight: how many Python objects a value is made of at most, what lies in arrays and maps left aside.
+    :ivar least: how many bytes a value takes at least.
     """
 
     kind: str
@@ -56,7 +67,9 @@ class Node:
     symbols: tuple[str, ...] = ()
     size: int = 0
     height: int = 1
-    is_empty: bool = False
+    types: int = 1
+    weight: int = 1
+    least: int = 1
 
     def __str__(self) -> str:
         label = self.name or self.kind
@@ -71,8 +84,8 @@ def resolve(schema: object) -> Node:
     """Return a schema with its names resolved.
 
     :param schema: what the JSON of the schema holds.
-    :raises ContractError: if it is not an Avro schema, contains itself, nests deeper than :data:`MAX_DEPTH`, or has
-        an array or map of items that take no byte.
+    :raises ContractError: if it is not an Avro schema, contains itself, nests deeper than :data:`MAX_DEPTH`, has more
+        than :data:`MAX_TYPES` types, or has an array or map of items that take no byte.
     """
     return _Resolver().node(schema, "", 1)
 
@@ -81,13 +94,13 @@ class _Resolver:
     def __init__(self) -> None:
         self._done: dict[str, Node] = {}
         self._open: set[str] = set()
+        self._visited = 0
 
     def node(self, schema: object, namespace: str, depth: int) -> Node:
-        if depth > MAX_DEPTH:
-            raise ContractError(f"its types are nested deeper than {MAX_DEPTH} levels")
+        self._visited += 1
+        _bound(depth, self._visited)
         node = self._any(schema, namespace, depth)
-        if node.height > MAX_DEPTH:
-            raise ContractError(f"its types are nested deeper than {MAX_DEPTH} levels")
+        _bound(node.height, node.types)
         return node
 
     def _any(self, schema: object, namespace: str, depth: int) -> Node:
@@ -120,13 +133,21 @@ class _Resolver:
             branch = self.node(part, namespace, depth + 1)
             if branch.kind == "union" or branches.setdefault(branch.name or branch.kind, branch) is not branch:
                 raise ContractError("it is not an Avro schema: a union holds a union, or one type twice")
-        return Node("union", children=branches, height=_height(branches))
+        return Node(
+            "union",
+            children=branches,
+            height=_height(branches),
+            types=_types(branches),
+            weight=max((branch.weight for branch in branches.values()), default=1),
+            least=1 + min((branch.least for branch in branches.values()), default=0),
+        )
 
     def _container(self, kind: str, schema: Mapping[str, object], namespace: str, depth: int) -> Node:
         item = self.node(schema.get("items" if kind == "array" else "values"), namespace, depth + 1)
-        if item.is_empty:
+        if item.least == 0:
             raise ContractError(f"the items of its {kind} take no byte, so that their number cannot be trusted")
-        return Node(kind, children={"[]" if kind == "array" else "{}": item}, height=item.height + 1)
+        children = {"[]" if kind == "array" else "{}": item}
+        return Node(kind, children=children, height=_height(children), types=_types(children))
 
     def _named(self, kind: str, schema: Mapping[str, Any], namespace: str, depth: int) -> Node:
         fullname = _fullname(schema, namespace)
@@ -138,7 +159,7 @@ class _Resolver:
             node = Node(kind, fullname, symbols=tuple(_strings(schema, "symbols", fullname)))
         else:
             size = _size(schema, fullname)
-            node = Node(kind, fullname, logical=_logical(schema), size=size, is_empty=size == 0)
+            node = Node(kind, fullname, logical=_logical(schema), size=size, least=size)
         self._done[fullname] = node
         return node
 
@@ -160,16 +181,29 @@ class _Resolver:
             children=fields,
             defaults=frozenset(defaults),
             height=_height(fields),
-            is_empty=all(node.is_empty for node in fields.values()),
+            types=_types(fields),
+            weight=1 + sum(node.weight for node in fields.values()),
+            least=sum(node.least for node in fields.values()),
         )
 
 
+def _bound(depth: int, types: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ContractError(f"its types are nested deeper than {MAX_DEPTH} levels")
+    if types > MAX_TYPES:
+        raise ContractError(f"it is made of more than {MAX_TYPES:,} types, references followed")
+
+
 def _primitive(kind: str, logical: tuple[Any, ...] = ()) -> Node:
-    return Node(kind, logical=logical, is_empty=kind == "null")
+    return Node(kind, logical=logical, least=_LEAST.get(kind, 1))
 
 
 def _height(children: Mapping[str, Node]) -> int:
     return 1 + max((child.height for child in children.values()), default=0)
+
+
+def _types(children: Mapping[str, Node]) -> int:
+    return 1 + sum(child.types for child in children.values())
 
 
 def _fullname(schema: Mapping[str, Any], inherited: str) -> str:
@@ -184,9 +218,13 @@ def _fullname(schema: Mapping[str, Any], inherited: str) -> str:
 
 def _logical(schema: Mapping[str, Any]) -> tuple[Any, ...]:
     logical = schema.get("logicalType")
-    if logical is None:
+    if not isinstance(logical, str):
         return ()
-    return (logical, schema.get("precision"), schema.get("scale", 0)) if logical == "decimal" else (logical,)
+    if logical != "decimal":
+        return (logical,)
+    bounds = schema.get("precision"), schema.get("scale", 0)
+    # The specification has readers ignore a logical type that is not valid.
+    return (logical, *bounds) if all(type(bound) is int for bound in bounds) else ()
 
 
 def _strings(schema: Mapping[str, Any], key: str, fullname: str) -> list[str]:
@@ -205,6 +243,6 @@ def _objects(schema: Mapping[str, Any], key: str, fullname: str) -> list[dict[st
 
 def _size(schema: Mapping[str, Any], fullname: str) -> int:
     size = schema.get("size")
-    if not isinstance(size, int) or size < 0:
+    if type(size) is not int or size < 0:
         raise ContractError(f"it is not an Avro schema: {fullname} has no size")
     return size

@@ -1,7 +1,7 @@
-"""Values on their way between an event and the plain data that fastavro writes and reads.
+"""Values on their way between an event and the plain data that fastavro writes and :mod:`everwhen.event.datum` reads.
 
 The functions are put together once per class and schema, from the class's shape. Where nothing has to be converted
-they cost nothing: fastavro then gets the event's own ``__dict__``, and validation gets what fastavro returned.
+they cost nothing: fastavro then gets the event's own ``__dict__``, and validation gets what was read.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def writing(record: Record) -> Convert:
 
 
 def reading(record: Record, written: Node) -> Convert | None:
-    """Return the function from what fastavro read to what the model's validation takes; ``None`` if it is the same.
+    """Return the function from what was read to what the model's validation takes; ``None`` if it is the same.
 
     It does the part of Avro's schema resolution (specification 1.12) that validation does not: a field that the
     model has no more is dropped. One that it has since then is left to its default, except for a literal, which

@@ -41,8 +41,8 @@ class Intake:
             _check_ids(meta)
             if meta.type not in self._known:
                 raise MalformedRecord(
-                    f"event type {meta.type} is not one of topic {self._topic}; a publisher is ahead of this program, "
-                    "or writes to the wrong topic"
+                    f"event type {meta.type[: headers.ID_LIMIT]} is not one of topic {self._topic}; a publisher is "
+                    "ahead of this program, or writes to the wrong topic"
                 )
             if meta.type == _RETRACTED and meta.withdraws is None:
                 raise MalformedRecord(
@@ -78,7 +78,7 @@ class Intake:
 
     def _where(self, record: Record) -> str:
         position = Position(self._topic, record.partition, record.offset)
-        return f"{position}, entity {(record.key or b'').decode(errors='replace')!r}"
+        return f"{position}, entity {(record.key or b'')[: headers.ID_LIMIT].decode(errors='replace')!r}"
 
 
 class Taken(NamedTuple):
