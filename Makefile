@@ -8,8 +8,10 @@ STAMP  := $(VENV)/.everwhen-setup
 LOG   ?= sqlite:///.demo/log.db
 STORE ?= sqlite:///.demo/store.db
 
+RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test mutants check fuzz bench-time parts clean
+.PHONY: help setup demo test axes mutants check fuzz bench-time parts clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,11 @@ demo: setup ## Run the example; LOG=kafka://HOST:PORT and STORE=postgresql+psyco
 
 test: parts ## Run the tests; PYTEST_ADDOPTS='-k late -x' narrows them down
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
+
+axes: setup ## Compare many more random logs with the definition; LONGER=10 SEED=1
+	@echo "seed $(or $(SEED),$(RANDOM_SEED))"
+	EVERWHEN_TEST_LONGER=$(or $(LONGER),10) $(BIN)/python -m pytest -n 2 --dist worksteal \
+		--hypothesis-seed=$(or $(SEED),$(RANDOM_SEED)) tests/axes tests/timeline
 
 mutants: setup ## Plant bugs in copies of the sources; the tests must catch each
 	$(BIN)/python -m tests.mutation.runner $(BUGS)

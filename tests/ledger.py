@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel
 
@@ -49,9 +50,11 @@ def topic(directory: Path, name: str = "ledger", partitions: int = 2) -> Topic:
     return Topic(name, events=EVENTS, schemas=directory, partitions=partitions)
 
 
-def projection(source: Topic, name: str = "ledger", version: int = 1) -> Projection[Ledger]:
+def projection(
+    source: Topic, name: str = "ledger", version: int = 1, *, late: Literal["refold", "append"] = "refold"
+) -> Projection[Ledger]:
     """Make the projection."""
-    made = Projection(name, version=version, topic=source, state=Ledger, ignore=[Skipped])
+    made = Projection(name, version=version, topic=source, state=Ledger, ignore=[Skipped], late=late)
 
     @made.on(Noted)
     def noted(state: Ledger | None, event: Noted) -> Ledger:

@@ -9,8 +9,8 @@ import pytest
 from everwhen.testing.parts.postgres import PostgresAddress
 from tests.axes.world import World
 
-WORLDS = ("sqlite", "sqlite-2", "sqlite-3", "sqlite-4", "postgres", "postgres-2")
-"""Several of a kind, so that they are spread over processes."""
+WORLDS = ("sqlite", "sqlite-2", "sqlite-3", "sqlite-append", "postgres", "postgres-2")
+"""Several of a kind, so that they are spread over processes; in one of them late events are appended."""
 
 
 @pytest.fixture(scope="module", params=WORLDS)
@@ -18,7 +18,8 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     """A fresh store."""
     directory = tmp_path_factory.mktemp("world")
     if request.param.startswith("sqlite"):
-        made = World(f"sqlite:///{directory}/store.db", directory / "schemas")
+        appends = request.param.endswith("append")
+        made = World(f"sqlite:///{directory}/store.db", directory / "schemas", appends=appends)
         yield made
         made.store.close()
         return

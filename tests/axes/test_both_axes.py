@@ -8,12 +8,13 @@ from hypothesis import strategies as st
 
 from everwhen.instants import from_micros
 from everwhen.reader import Answer
+from tests import oracle
 from tests.axes.checks import check_every_basis, check_history, check_join, check_known_at, check_snapshots
 from tests.axes.logs import Log, logs
 from tests.axes.world import LONGER, World, instants_around, shown
 from tests.ledger import Ledger
 
-LOGS = {"sqlite": round(500 * LONGER), "postgres": round(150 * LONGER)}
+LOGS = {"sqlite": round(550 * LONGER), "postgres": round(150 * LONGER)}
 """How many logs each world gets; there are four of SQLite and two of PostgreSQL."""
 
 
@@ -21,6 +22,8 @@ def run(world: World, data: st.DataObject) -> Log | None:
     """Draw a log, apply it in random batches with restarts, and ask everything; return it if it holds an event."""
     mark = world.owned.mark
     log = data.draw(logs(world.topic, 0, mark.next_offset, mark.watermark))
+    if world.appends:
+        log.entries = {entity: oracle.appended(entries) for entity, entries in log.entries.items()}
     cuts = data.draw(st.sets(st.integers(0, 12)), label="cuts")
     restarts = data.draw(st.sets(st.integers(0, 12), max_size=3), label="restarts")
     depth = data.draw(st.sampled_from([0, 1, 2, 32]), label="depth")

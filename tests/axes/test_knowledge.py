@@ -96,6 +96,8 @@ def run(world: World, data: st.DataObject) -> None:
     """Draw a log, apply it in random batches with restarts, and ask everything about what was known."""
     mark = world.owned.mark
     log = data.draw(logs(world.topic, 0, mark.next_offset, mark.watermark))
+    if world.appends:
+        log.entries = {entity: oracle.appended(entries) for entity, entries in log.entries.items()}
     cuts = data.draw(st.sets(st.integers(0, 12)), label="cuts")
     depth = data.draw(st.sampled_from([0, 1, 2, 32]), label="depth")
     world.apply(log.records, cuts, set(), depth)

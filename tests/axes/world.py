@@ -27,11 +27,12 @@ LONGER = float(os.environ.get("EVERWHEN_TEST_LONGER", "1"))
 class World:
     """One store that many random logs go through, one after the other, each with entities of its own."""
 
-    def __init__(self, url: str, schemas: Path) -> None:
+    def __init__(self, url: str, schemas: Path, *, appends: bool = False) -> None:
         self.url = url
+        self.appends = appends
         self.kind = "sqlite" if url.startswith("sqlite") else "postgres"
         self.topic: Topic = ledger.topic(schemas, partitions=1)
-        self.projection: Projection[Ledger] = ledger.projection(self.topic)
+        self.projection: Projection[Ledger] = ledger.projection(self.topic, late="append" if appends else "refold")
         self.store: Store = open_store(url)
         self.reader = Reader(self.projection, url)
         self.generation = self.store.prepare(blueprint(self.projection))
