@@ -181,11 +181,10 @@ class Reader(Generic[S]):
         before, after = (self._ask(reader, entity_id, self._shared(reader, point, marks)) for point in (a, b))
         explaining = self._explaining(reader, entity_id)
         folded = [{fact.position: fact for fact in explaining.events(_point_of(each))} for each in (before, after)]
-        documents = (None if each.state is None else self._states.document(each.state) for each in (before, after))
         return Diff(
             before=before,
             after=after,
-            changes=tuple(field_changes(next(documents), next(documents))),
+            changes=tuple(field_changes(self._document(before), self._document(after))),
             added=tuple(fact for position, fact in folded[1].items() if position not in folded[0]),
             removed=tuple(fact for position, fact in folded[0].items() if position not in folded[1]),
         )
@@ -352,6 +351,9 @@ class Reader(Generic[S]):
             ),
             basis=marks,
         )
+
+    def _document(self, answer: Answer[S]) -> Any:
+        return None if answer.state is None else self._states.document(answer.state)
 
     def _explaining(self, reader: StoreReader, entity_id: str) -> Explaining:
         return Explaining(Chronicle(reader.rows(entity_id)), self._states, reader.generation.topic)
