@@ -287,3 +287,14 @@ def test_a_withdrawal_under_a_used_id_that_names_another_event_is_a_conflict() -
             rows.apply(batch, 100)
         assert (rows.tally.duplicates, rows.tally.conflicts) == (1, 2)
         assert rows.state(10, 99) == ["second", "third"]
+
+
+def test_an_event_in_order_while_folding_is_put_off_is_folded_too() -> None:
+    """Though all that the fold was put off for was withdrawn, and the event begins before it."""
+    log = [Entry(n, 0, 10 * n, f"e{n}", f"{n}") for n in (1, 2, 3)]
+    late = Entry(4, 0, 15, "late", "late")
+    gone = [Entry(5 + n, 0, 0, f"r{n}", "gone", of, contributes=False) for n, of in enumerate(("e2", "e3", "late"))]
+    rows = Rows()
+    rows.apply(log, 0)
+    rows.apply([late, *gone, Entry(9, 0, 12, "last", "last")], 0)
+    assert rows.state(12, 10) == ["1", "last"]

@@ -304,6 +304,9 @@ class Timeline:
         elif self._deferred is None:
             before = rows[-2].state if len(rows) > 1 else self._floor_state
             rows[-1] = row._replace(state=self._fold(before, row))
+        else:
+            # It may begin before the fold that was put off, where all that came after it was withdrawn since.
+            self._deferred = self._deferred._replace(valid_from=min(key[0], self._deferred.valid_from))
 
     def _refold(self, start: _Key, settled: _Key, by: Version) -> None:
         """Fold again from ``start`` because of ``by``; nothing after ``settled`` was inserted or taken out."""
