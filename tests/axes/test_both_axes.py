@@ -11,10 +11,11 @@ from everwhen.reader import Answer
 from tests import oracle
 from tests.axes.checks import check_every_basis, check_history, check_join, check_known_at, check_snapshots
 from tests.axes.logs import Log, logs
-from tests.axes.world import LONGER, World, instants_around, shown
+from tests.axes.world import World, instants_around, shown
 from tests.ledger import Ledger
+from tests.longer import times
 
-LOGS = {"sqlite": round(550 * LONGER), "postgres": round(150 * LONGER)}
+LOGS = {"sqlite": times(550), "postgres": times(150)}
 """How many logs each world gets; there are four of SQLite and two of PostgreSQL."""
 
 

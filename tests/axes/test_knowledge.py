@@ -13,10 +13,11 @@ from everwhen.positions import Basis
 from everwhen.reader import At, Belief
 from tests import oracle
 from tests.axes.logs import Log, logs, reduce
-from tests.axes.world import LONGER, World, basis_at, instants_around, shown
+from tests.axes.world import World, basis_at, instants_around, shown
 from tests.ledger import Ledger
+from tests.longer import times
 
-LOGS = {"sqlite": round(150 * LONGER), "postgres": round(60 * LONGER)}
+LOGS = {"sqlite": times(150), "postgres": times(60)}
 
 
 def document(belief: Belief[Ledger]) -> Any:

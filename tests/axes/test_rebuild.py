@@ -16,10 +16,11 @@ from everwhen.instants import from_micros
 from everwhen.ports.log import Record
 from everwhen.testing.parts.postgres import PostgresAddress
 from tests.axes.logs import logs
-from tests.axes.world import LONGER, World, instants_around, shown
+from tests.axes.world import World, instants_around, shown
 from tests.ledger import Ledger
+from tests.longer import times
 
-LOGS = {"sqlite": round(80 * LONGER), "postgres": round(30 * LONGER)}
+LOGS = {"sqlite": times(80), "postgres": times(30)}
 TABLES = ("versions", "superseded", "withdrawals", "conflicts", "entities")
 OpenWorld = Callable[[str], World]
 

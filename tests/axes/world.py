@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,6 @@ from everwhen.worker.projector import Owned, Projector
 from tests import ledger, oracle
 from tests.axes.logs import Log
 from tests.ledger import Ledger
-
-LONGER = float(os.environ.get("EVERWHEN_TEST_LONGER", "1"))
-"""How many times as many logs as usual; ``make axes`` sets it."""
 
 
 class World:

@@ -12,6 +12,7 @@ from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Conflict, Version, Withdrawal
 from everwhen.reader.chronicle import Chronicle
 from tests import oracle
+from tests.longer import times
 from tests.oracle import Entry
 from tests.timeline.test_timeline import INSTANTS, Rows, cut, fold, logs, reduce
 
@@ -38,7 +39,7 @@ def shown(row: VersionRow | None) -> tuple[Version, int | None, int | None] | No
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=times(400), deadline=None)
 def test_folding_gives_what_the_rows_would_have(log: list[Entry], cuts: list[int], depth: int) -> None:
     """State, end and the time at which it was superseded, at every instant and every basis and recorded time."""
     bounded, exact = Rows(), Rows()
@@ -54,7 +55,7 @@ def test_folding_gives_what_the_rows_would_have(log: list[Entry], cuts: list[int
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2]))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=times(200), deadline=None)
 def test_folding_says_what_the_definition_says(log: list[Entry], cuts: list[int], depth: int) -> None:
     """At every basis and recorded time; comparing with what was kept would not show a mistake in what counts at all."""
     rows = Rows()
@@ -71,7 +72,7 @@ def test_folding_says_what_the_definition_says(log: list[Entry], cuts: list[int]
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=times(400), deadline=None)
 def test_a_replay_gives_every_row_back(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Versions and superseded beliefs, as they are when everything is kept."""
     bounded, exact = Rows(), Rows()
@@ -84,7 +85,7 @@ def test_a_replay_gives_every_row_back(log: list[Entry], cuts: list[int], depth:
 
 
 @given(logs())
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=times(400), deadline=None)
 def test_beliefs_cover_the_plane_once(log: list[Entry]) -> None:
     """Every point of both axes lies in one belief with the oracle's state, or in none before the first event."""
     rows = Rows()

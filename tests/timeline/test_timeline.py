@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from everwhen.projection import Arrival, Late, Loaded, Tally, Timeline, since
 from everwhen.projection.rows import Changes, Head, Known, Superseded, Version, Withdrawal
 from tests import oracle
+from tests.longer import times
 from tests.oracle import Entry
 
 INSTANTS = range(0, 60, 10)
@@ -163,7 +164,7 @@ def cut(log: list[Entry], cuts: list[int]) -> list[list[Entry]]:
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 3, 100]))
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=times(1500), deadline=None)
 def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
     log: list[Entry], cuts: list[int], depth: int
 ) -> None:
@@ -185,7 +186,7 @@ def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=times(800), deadline=None)
 def test_under_append_log_order_decides(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Every stored belief is that of the log in which no event counts from before those that it comes after."""
     rows = Rows("append")
@@ -199,7 +200,7 @@ def test_under_append_log_order_decides(log: list[Entry], cuts: list[int], depth
 
 
 @given(logs())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=times(200), deadline=None)
 def test_under_append_only_withdrawals_change_the_past(log: list[Entry]) -> None:
     """Without corrections and retractions nothing is ever superseded, however late events are."""
     rows = Rows("append")
@@ -209,7 +210,7 @@ def test_under_append_only_withdrawals_change_the_past(log: list[Entry]) -> None
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=times(500), deadline=None)
 def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Versions and withdrawn beliefs together hold every event, with the offset that withdrew it."""
     rows = Rows()
@@ -224,7 +225,7 @@ def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=times(500), deadline=None)
 def test_batches_do_not_show_in_what_is_believed_now(log: list[Entry], cuts: list[int], other: list[int]) -> None:
     """However the log is cut, the present states, the head and the counts are the same."""
     results = []
@@ -237,7 +238,7 @@ def test_batches_do_not_show_in_what_is_believed_now(log: list[Entry], cuts: lis
 
 
 @given(logs())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=times(300), deadline=None)
 def test_the_head_describes_the_versions(log: list[Entry]) -> None:
     """Count, first and last instant, state and lead of the head are those of the rows."""
     rows = Rows()
