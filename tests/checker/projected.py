@@ -1,0 +1,177 @@
+"""L against S: do the tables hold what the log says, at every offset, every instant, in every column?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from typing import Any
+
+from tests.checker.anomalies import Anomaly
+from tests.checker.folding import Belief, Entity, fold_entity
+from tests.checker.logs import Log
+from tests.checker.records import by_entity
+from tests.checker.stores import Row, Tables
+
+_UNSTORED = ("unstored_offset", "unstored_valid", "unstored_at")
+_REFOLDED = ("refolded_offset", "refolded_at")
+_ENDING = ("ended_offset", "ended_at", "withdrawn")
+
+
+def expect(log: Log) -> dict[str, Entity]:
+    """Fold the whole log."""
+    return {entity: fold_entity(records) for entity, records in by_entity(log.records).items()}
+
+
+def compare(log: Log, expected: Mapping[str, Entity], tables: Tables) -> Iterator[Anomaly]:
+    """Yield what does not agree."""
+    yield from _checkpoints(log, tables)
+    for row in tables["quarantine"]:
+        yield Anomaly("quarantine.extra", f"{row['partition']}@{row['offset']}", row["error"])
+    parts = {name: _grouped(tables[name]) for name in ("versions", "superseded", "withdrawals", "conflicts")}
+    heads = {row["entity_id"]: row for row in tables["entities"]}
+    everywhere = {*expected, *heads, *(entity for rows in parts.values() for entity in rows)}
+    for entity in sorted(everywhere):
+        rows = {name: groups.get(entity, []) for name, groups in parts.items()}
+        if entity not in expected:
+            yield Anomaly("entities.extra", entity, "the log has no record of it")
+        elif entity not in heads:
+            yield Anomaly("entities.missing", entity, "it has records and no head")
+        else:
+            yield from _entity(entity, expected[entity], heads[entity], rows)
+
+
+def _entity(entity: str, expected: Entity, head: Row, rows: Mapping[str, list[Row]]) -> Iterator[Anomaly]:
+    yield from _columns("entities", entity, expected.head, head)
+    unstored = head["unstored_offset"] is not None
+    yield from _unstored(entity, expected, head)
+    optional = _REFOLDED if unstored else ()
+    yield from _rows("versions", entity, expected.versions, rows["versions"], lambda row: row["offset"], optional)
+    if unstored:
+        yield from _ended(entity, expected, rows["superseded"])
+    else:
+        key = lambda row: (row["offset"], row["ended_offset"])  # noqa: E731 - a key, as the others are
+        yield from _rows("superseded", entity, expected.superseded, rows["superseded"], key)
+    yield from _rows("withdrawals", entity, expected.withdrawals, rows["withdrawals"], lambda row: row["event_id"])
+    yield from _rows("conflicts", entity, expected.conflicts, rows["conflicts"], lambda row: row["offset"])
+    yield from _beliefs(entity, expected, head, [*rows["versions"], *rows["superseded"]])
+
+
+def _unstored(entity: str, expected: Entity, head: Row) -> Iterator[Anomaly]:
+    """What the head says of beliefs that are not kept: nothing at all, or an offset of the entity with its time."""
+    said = [head[name] for name in _UNSTORED]
+    if said == [None] * 3:
+        return
+    times = {row["offset"]: row["recorded_at"] for row in (*expected.versions.values(), *expected.superseded.values())}
+    times |= {row["offset"]: row["recorded_at"] for row in expected.withdrawals.values()}
+    if None in said or times.get(said[0]) != said[2]:
+        yield Anomaly("entities.unstored", entity, f"{dict(zip(_UNSTORED, said, strict=True))} is no record of it")
+
+
+def _rows(
+    table: str,
+    entity: str,
+    expected: Mapping[Any, Row],
+    rows: Iterable[Row],
+    key: Callable[[Row], Hashable],
+    optional: Iterable[str] = (),
+) -> Iterator[Anomaly]:
+    found: dict[Hashable, Row] = {}
+    for row in rows:
+        place = f"{entity} {key(row)}"
+        if key(row) in found:
+            yield Anomaly(f"{table}.repeated", place, "it stands there more than once")
+        elif key(row) not in expected:
+            yield Anomaly(f"{table}.extra", place, f"the log gives no such row; event {row['event_id']}")
+        else:
+            left_out = dict.fromkeys(optional)
+            yield from _columns(table, place, expected[key(row)] | left_out, row | left_out)
+        found[key(row)] = row
+    for missing in expected.keys() - found.keys():
+        yield Anomaly(f"{table}.missing", f"{entity} {missing}", f"event {expected[missing]['event_id']} is not there")
+
+
+def _columns(table: str, place: str, expected: Row, found: Row) -> Iterator[Anomaly]:
+    for column, value in expected.items():
+        if found[column] != value or type(found[column]) is not type(value):
+            yield Anomaly(f"{table}.{column}", place, f"expected {_short(value)}, found {_short(found[column])}")
+
+
+def _ended(entity: str, expected: Entity, rows: Iterable[Row]) -> Iterator[Anomaly]:
+    """Where beliefs are not kept: every row that is there is one of an event, and no withdrawn event is missing."""
+    events: dict[int, Row] = {row["offset"]: row for row in expected.superseded.values()} | expected.versions
+    moments = {row["offset"]: row["recorded_at"] for row in (*events.values(), *expected.withdrawals.values())}
+    withdrawn = {key for key, row in expected.superseded.items() if row["withdrawn"]}
+    seen: Counter[tuple[int, int]] = Counter()
+    for row in rows:
+        key = row["offset"], row["ended_offset"]
+        seen[key] += 1
+        place = f"{entity} {key}"
+        if row["offset"] not in events or row["ended_offset"] not in moments or seen[key] > 1:
+            yield Anomaly("superseded.extra", place, f"event {row['event_id']} has no such belief")
+            continue
+        event = {name: value for name, value in events[row["offset"]].items() if name not in (*_REFOLDED, *_ENDING)}
+        del event["state"]
+        ending = {"ended_at": moments[row["ended_offset"]], "withdrawn": key in withdrawn}
+        yield from _columns("superseded", place, event | ending, row)
+    for missing in withdrawn - seen.keys():
+        yield Anomaly("superseded.missing", f"{entity} {missing}", "a withdrawn event is not there")
+
+
+def _beliefs(entity: str, expected: Entity, head: Row, rows: Iterable[Row]) -> Iterator[Anomaly]:
+    """Compare the whole list of intervals as it was believed after every record, as far as beliefs are kept."""
+    unstored, before = head["unstored_offset"], head["unstored_valid"]
+    known = sorted(rows, key=lambda row: (row["valid_from"], row["offset"]))
+    for offset, belief in expected.beliefs:
+        found: Belief = [
+            (row["valid_from"], row["offset"], row["state"])
+            for row in known
+            if (row["offset"] if row["refolded_offset"] is None else row["refolded_offset"])
+            <= offset
+            < row.get("ended_offset", offset + 1)
+        ]
+        if unstored is not None and before is not None and offset < unstored:
+            found, belief = ([each for each in some if each[0] < before] for some in (found, belief))
+        if found != belief:
+            wrong = next((pair for pair in zip(belief, found, strict=False) if pair[0] != pair[1]), "their number")
+            yield Anomaly("belief.differs", f"{entity} after {offset}", f"expected, found: {_short(wrong)}")
+
+
+def _checkpoints(log: Log, tables: Tables) -> Iterator[Anomaly]:
+    generations = tables["generations"]
+    if [(row["number"], row["topic"], row["state"]) for row in generations] != [(1, log.topic, "live")]:
+        yield Anomaly("generations.differs", log.topic, f"expected one that is live, found {generations}")
+    watermarks: dict[int, int] = {}
+    for record in log.records:
+        watermarks[record.partition] = max(record.recorded_at, watermarks.get(record.partition, record.recorded_at))
+    found = {row["partition"]: row for row in tables["checkpoints"]}
+    if len(found) < len(tables["checkpoints"]):
+        yield Anomaly("checkpoints.repeated", log.topic, "a partition has more than one")
+    for partition, end in log.ends.items():
+        place = f"{log.topic}[{partition}]"
+        expected = {
+            "projection": generations[0]["projection"] if generations else None,
+            "number": 1,
+            "topic": log.topic,
+            "cluster_id": log.cluster_id,
+            "topic_id": log.topic_id,
+            "next_offset": end,
+            "watermark": watermarks.get(partition),
+        }
+        if partition in found:
+            yield from _columns("checkpoints", place, expected, found[partition])
+        elif end:
+            yield Anomaly("checkpoints.missing", place, f"the log ends at {end}")
+    for partition in found.keys() - log.ends.keys():
+        yield Anomaly("checkpoints.extra", f"{log.topic}[{partition}]", "the log has no such partition")
+
+
+def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row["entity_id"], []).append(row)
+    return groups
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else f"{text[:100]} … {text[-80:]}"

@@ -1,0 +1,120 @@
+"""The checker's own tests: a healthy store passes, and whatever is wrong is reported by its name."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checker import stores
+from tests.torture import healthy
+from tests.torture.corruptions import LOG, SENT, STORE
+from tests.torture.healthy import Witnesses
+
+_RANDOM = 200
+_EVENTS = 600
+
+
+@pytest.fixture(scope="module")
+def witnesses(tmp_path_factory: pytest.TempPathFactory) -> Witnesses:
+    """A store that keeps every belief."""
+    return healthy.make(tmp_path_factory.mktemp("healthy"), _EVENTS, depth=10_000, seed=1)
+
+
+def test_a_healthy_store_passes(witnesses: Witnesses) -> None:
+    """A checker that cries without reason would be switched off."""
+    report = witnesses.check()
+    assert report.anomalies == []
+    for table in ("versions", "superseded beliefs", "withdrawals", "conflicts"):
+        assert report.counts[table] > 0
+
+
+def test_a_healthy_store_that_does_not_keep_every_belief_passes(tmp_path: Path) -> None:
+    """What the head says is not kept must not be missed, and what is kept must still be compared."""
+    forgetful = healthy.make(tmp_path, _EVENTS, depth=1, seed=2)
+    report = forgetful.check()
+    assert report.anomalies == []
+    assert 0 < report.counts["entities with beliefs that are not kept"] < report.counts["entities"]
+
+
+@pytest.mark.parametrize("name", STORE)
+def test_a_corrupted_store_is_seen(witnesses: Witnesses, tmp_path: Path, name: str) -> None:
+    """Each kind of damage has its name."""
+    with closing(healthy.copied(witnesses.store, tmp_path / "store.db")) as connection:
+        assert connection.execute(STORE[name].sql).rowcount > 0, "nothing was corrupted"
+    assert STORE[name].kind in witnesses.check(store=tmp_path / "store.db").kinds()
+
+
+@pytest.mark.parametrize("name", LOG)
+def test_a_corrupted_log_is_seen(witnesses: Witnesses, tmp_path: Path, name: str) -> None:
+    """Also where the store agrees with the log, it may have lost what was acknowledged."""
+    with closing(healthy.copied(witnesses.directory / "log.db", tmp_path / "log.db")) as connection:
+        assert connection.execute(LOG[name].sql).rowcount > 0, "nothing was corrupted"
+    assert LOG[name].kind in witnesses.check_log_file(tmp_path / "log.db").kinds()
+
+
+@pytest.mark.parametrize("name", SENT)
+def test_a_history_that_disagrees_is_seen(witnesses: Witnesses, name: str) -> None:
+    """The log is judged by what its client was told."""
+    kind, change = SENT[name]
+    assert kind in witnesses.check(said=change(witnesses.said)).kinds()
+
+
+def test_random_damage_to_a_single_row_is_seen(witnesses: Witnesses, tmp_path: Path) -> None:
+    """Whatever column of whatever row is changed, dropped or doubled, it is reported."""
+    seed = random.SystemRandom().randrange(2**32)
+    print(f"seed {seed}, {_RANDOM} corruptions")
+    draw = random.Random(seed)
+    with closing(healthy.copied(witnesses.store, tmp_path / "store.db")) as connection:
+        for _ in range(_RANDOM):
+            connection.execute("SAVEPOINT whole")
+            what = _damage(connection, draw)
+            connection.execute("RELEASE whole")
+            assert witnesses.check(store=tmp_path / "store.db").anomalies, f"seed {seed}: {what} was not seen"
+            with closing(sqlite3.connect(witnesses.store)) as source:
+                source.backup(connection)
+
+
+def _damage(connection: sqlite3.Connection, draw: random.Random) -> str:
+    """Damage one row; a damage that the tables themselves refuse is drawn again."""
+    while True:
+        table = draw.choice(["versions", "superseded", "entities", "withdrawals", "conflicts", "checkpoints"])
+        name = "everwhen_checkpoints" if table == "checkpoints" else f"everwhen_torture__1_{table}"
+        columns = (stores.COLUMNS | stores.SHARED)[table]
+        everything = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
+        values = draw.choice(connection.execute(f"SELECT * FROM {name}").fetchall())
+        row = dict(zip(everything, values, strict=True))
+        column = draw.choice(columns)
+        changed = row | {column: _other(row[column], column, draw)}
+        kind = draw.choice(["delete", "change", "double"])
+        try:
+            if kind != "double":
+                keys = " AND ".join(f'"{each}" IS ?' for each in everything)
+                connection.execute(f"DELETE FROM {name} WHERE {keys}", values)
+            if kind != "delete":
+                marks = ", ".join("?" * len(everything))
+                connection.execute(f"INSERT INTO {name} VALUES ({marks})", list(changed.values()))
+        except sqlite3.IntegrityError:
+            connection.execute("ROLLBACK TO whole")
+            continue
+        return f"{kind} of {table}.{column} in {row}"
+
+
+def _other(value: Any, column: str, draw: random.Random) -> Any:
+    """Return another value for a column."""
+    if column == "state":
+        return draw.choice([each for each in (None, '{"items":[]}', '{"items":["x"]}', "{}") if each != value])
+    if column == "withdrawn":
+        return 1 - value
+    if value is None or draw.random() < 0.1:
+        return 1 if value is None else None
+    if isinstance(value, int):
+        return value + draw.choice([-1, 1, 1_000_000])
+    if isinstance(value, bytes):
+        at = draw.randrange(len(value)) if value else 0
+        return value[:at] + bytes([value[at] ^ 1]) + value[at + 1 :] if value else b"x"
+    return str(value) + "x"
