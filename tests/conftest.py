@@ -21,6 +21,8 @@ from everwhen.testing.parts import (
     plan_postgres,
     start_kafka,
     start_postgres,
+    start_secure_kafka,
+    start_secure_postgres,
 )
 from everwhen.testing.parts.kafka import KINDS, REAL_KINDS
 
@@ -31,7 +33,12 @@ if TYPE_CHECKING:
 
     from everwhen.testing.parts.kafka import KafkaKind
 
-PARTS = {"kafka": "broker", "postgres": "database"}
+PARTS = {
+    "kafka": "broker",
+    "postgres": "database",
+    "secure_kafka": "broker with TLS",
+    "secure_postgres": "database with TLS",
+}
 """The fixture that asks for a part, and the word for it in the report."""
 
 _shared = pytest.StashKey[SharedParts]()
@@ -50,7 +57,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[_endpoint] = Endpoint(*workerinput["parts"])
         return
     kinds = _kafka_kinds(config)
-    shared = SharedParts({"kafka": lambda: start_kafka(kinds=kinds), "postgres": lambda: start_postgres(fsync=False)})
+    shared = SharedParts(
+        {
+            "kafka": lambda: start_kafka(kinds=kinds),
+            "postgres": lambda: start_postgres(fsync=False),
+            "secure_kafka": start_secure_kafka,
+            "secure_postgres": start_secure_postgres,
+        }
+    )
     config.stash[_shared] = shared
     config.stash[_endpoint] = shared.endpoint
 
@@ -84,7 +98,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
     """Say which broker and which database would serve; nothing has been started yet."""
     plans = {"kafka": lambda: plan_kafka(_kafka_kinds(config)), "postgres": plan_postgres}
     lines = []
-    for part, word in PARTS.items():
+    for part in plans:
+        word = PARTS[part]
         try:
             lines.append(f"{word}: {plans[part]()}")
         except PartsError as error:

@@ -67,8 +67,11 @@ def open_store(target: StoreTarget | None = None) -> Store:
     example = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
     target = _or_environment(target, "EVERWHEN_STORE", "store", example)
     from everwhen.sql import SqlStore
+    from everwhen.sql.tls import warn_of_unverified
 
-    return SqlStore(target)
+    store = SqlStore(target)
+    warn_of_unverified(target)
+    return store
 
 
 class Publisher(_publisher.Publisher):

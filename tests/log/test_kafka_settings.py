@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from everwhen.errors import SettingsError
-from everwhen.kafka import KafkaLog, KafkaSettings, consumer
+from everwhen.kafka import KafkaLog, KafkaSettings, consumer, logs
+from everwhen.kafka import settings as settings_module
 from everwhen.kafka.admin import Admin
 from everwhen.ports.log import TopicDescription
 from everwhen.testing.log_conformance import Follower
@@ -174,15 +175,47 @@ def test_secrets_stay_inside() -> None:
     assert settings.hide_secrets("bad value s3cret") == "bad value ***"
 
 
-def test_unverified_tls_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    """It is the caller's risk, and it should be known."""
+def test_unverified_tls_is_refused_or_told(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """It is the caller's risk: asked for twice where nothing is checked, and told once for a process."""
+    monkeypatch.setattr(settings_module, "_warned", set())
+    monkeypatch.setattr(logs.logger, "filters", [])  # it would not tell the same again so soon
+    monkeypatch.delenv(settings_module.ALLOW_UNVERIFIED, raising=False)
+    unchecked = {**HERE, "security.protocol": "SSL", "enable.ssl.certificate.verification": False}
+    with pytest.raises(SettingsError, match=r"set ssl\.ca\.location .* EVERWHEN_ALLOW_UNVERIFIED_TLS=1"):
+        KafkaSettings(unchecked)
+    monkeypatch.setenv(settings_module.ALLOW_UNVERIFIED, "1")
     with caplog.at_level(logging.WARNING, logger="everwhen.kafka"):
-        KafkaSettings({**HERE, "security.protocol": "SSL", "enable.ssl.certificate.verification": False})
-        KafkaSettings({**HERE, "security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "none"})
-    assert [record.message.partition("=")[0] for record in caplog.records] == [
-        "enable.ssl.certificate.verification",
-        "ssl.endpoint.identification.algorithm",
+        for _ in range(2):
+            KafkaSettings(unchecked)
+            KafkaSettings({**HERE, "security.protocol": "SSL", "ssl.endpoint.identification.algorithm": "none"})
+    assert [record.message.partition(":")[0] for record in caplog.records] == [
+        "tls.unverified enable.ssl.certificate.verification=false",
+        "tls.unverified ssl.endpoint.identification.algorithm=none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("sasl.oauthbearer.config", "principal=p extension_x=s3cret", "beginning at: extension_x=s3cret"),
+        ("sasl.oauthbearer.client.credentials.client.secret", "s3cret", "refused: s3cret"),
+        ("ssl.key.pem", "-----BEGIN\ns3cret\n-----END", "bad line s3cret"),
+        ("sasl.oauthbearer.token.endpoint.url", "https://u:s3cret@h/t?k=t0ken", "GET https://u:s3cret@h/t?k=t0ken"),
+    ],
+)
+def test_parts_of_secrets(name: str, value: str, said: str) -> None:
+    """librdkafka quotes what it cannot read, from there on."""
+    hidden = KafkaSettings({**HERE, name: value}).hide_secrets(said)
+    assert "s3cret" not in hidden
+    assert "t0ken" not in hidden
+    assert "***" in hidden
+
+
+def test_user_in_bootstrap_servers() -> None:
+    """The brokers are shown everywhere, so nothing secret may stand among them."""
+    with pytest.raises(SettingsError, match=r"sasl\.username and sasl\.password") as caught:
+        KafkaSettings({"bootstrap.servers": "alice:s3cret@a:1"})
+    assert "s3cret" not in str(caught.value)
 
 
 def test_no_client_without_kafka() -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from everwhen.testing.parts import PartsError, kafka, postgres, start_kafka, start_postgres
+from everwhen.testing.parts.authority import Authority
+from everwhen.testing.parts.databases import installed_with_tls
 from everwhen.testing.parts.java import find_java
 
 if TYPE_CHECKING:
@@ -99,3 +101,11 @@ def test_a_cluster_needs_the_jars() -> None:
     """No other source has nodes that a test can kill."""
     with pytest.raises(PartsError, match="docker: a cluster of several nodes runs from jars only"):
         start_kafka(nodes=3, kinds=["docker"])
+
+
+def test_nothing_for_tls(tmp_path: Path) -> None:
+    """No package brings certificates, or a PostgreSQL with TLS."""
+    with pytest.raises(PartsError, match="no openssl on the PATH"):
+        Authority(tmp_path)
+    with pytest.raises(PartsError, match=r"no pg_config on the PATH.*install PostgreSQL's server"):
+        installed_with_tls()

@@ -14,6 +14,7 @@ from everwhen.cli.group import Group
 from everwhen.cli.knowledge import changes, diff, explain
 from everwhen.cli.logs import show_warnings
 from everwhen.cli.options import option
+from everwhen.cli.output import without_passwords
 from everwhen.cli.query import get, history, join, snapshot
 from everwhen.cli.schema import schema
 from everwhen.cli.topic import topic
@@ -35,7 +36,7 @@ class App(Group):
             sys.stdout.flush()
         except EverwhenError as error:
             if ctx.params["traceback"]:
-                traceback.print_exception(error)
+                sys.stderr.write(without_passwords("".join(traceback.format_exception(error))))
             _complain(str(error))
             ctx.exit(exit_of(error))
         except BrokenPipeError:
@@ -83,5 +84,5 @@ def main() -> None:
 
 
 def _complain(message: str) -> None:
-    for line in message.splitlines():
+    for line in without_passwords(message).splitlines():
         click.echo(f"{NAME}: {line}", err=True)

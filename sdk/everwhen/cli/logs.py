@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 
-from everwhen.cli.output import printable
+from everwhen.cli.output import printable, without_passwords
 from everwhen.instants import format_instant
 
 FORMATS = ("text", "json")
@@ -47,10 +47,10 @@ class _JsonFormatter(logging.Formatter):
             "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": without_passwords(record.getMessage()),
         }
         if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+            line["traceback"] = without_passwords(self.formatException(record.exc_info))
         return json.dumps(line)
 
 

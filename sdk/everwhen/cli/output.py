@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -71,3 +72,11 @@ def _aligned(titles: Sequence[str], rows: Iterator[list[str]], columns: int) -> 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+_PASSWORD = re.compile(r"(://[^\s/:@]*):[^\s@]+@")
+
+
+def without_passwords(text: str) -> str:
+    """Return ``text`` with the password of each URL hidden: an argument in the wrong place is quoted as it stands."""
+    return _PASSWORD.sub(r"\1:***@", text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -27,7 +27,7 @@ class Envelope(Generic[E]):
     :ivar causation_id: the id of the event or command that caused it, if the publisher gave one.
     """
 
-    event: E
+    event: E = field(repr=False)
     id: str
     type: str
     entity_id: str

@@ -22,11 +22,14 @@ from everwhen.kafka.errors import (
     TIMED_OUT,
     WRONG_CREDENTIALS,
     error_of,
+    hiding_secrets,
     may_pass,
+    said_by,
+    tls_remedy,
     translate,
     translate_settings,
 )
-from everwhen.kafka.logs import logger
+from everwhen.kafka.logs import ClientLog, logger
 from everwhen.kafka.settings import KafkaSettings
 from everwhen.kafka.topics import TOPIC_SETTINGS, TopicSettings, problems
 from everwhen.ports.log import TopicDescription
@@ -38,6 +41,8 @@ ANSWER_SECONDS = 15.0
 """How long one question to the brokers may take."""
 _LOOK_AGAIN_SECONDS = 0.05
 _FIRST_ANSWER_SECONDS = 0.5
+_TLS_SECONDS = 3.0
+"""How long a refusal by TLS is borne until a first broker has answered: another one may be in order."""
 _BROKERS_DEFAULT = -1
 _REFUSED_ARGUMENTS = frozenset(
     {
@@ -202,15 +207,20 @@ class Admin:
 
         A refused password is told to ``error_cb`` only, and whatever is asked meanwhile just waits for its time-out.
         """
-        deadline = time.monotonic() + ANSWER_SECONDS
+        begin = time.monotonic()
         client.poll(0)
         if self._mock is not None:
             self._trouble = None
         while self._mock is None:
             self._mock = _meet(client)
             client.poll(0)
-            error = self._cause(KafkaError(TIMED_OUT, "no broker has answered"))
-            if self._mock is None and (error.code() in WRONG_CREDENTIALS or time.monotonic() > deadline):
+            if self._mock is not None:
+                return
+            error = self._cause(KafkaError(TIMED_OUT, "no broker has answered, or security.protocol is another there"))
+            waited = time.monotonic() - begin
+            if (remedy := tls_remedy(error)) and waited > min(_TLS_SECONDS, ANSWER_SECONDS):
+                raise LogError(f"{where}: {remedy}: {said_by(error)}")
+            if error.code() in WRONG_CREDENTIALS or waited > ANSWER_SECONDS:
                 raise translate(error, where)
 
     def _cause(self, error: KafkaError) -> KafkaError:
@@ -223,9 +233,12 @@ class Admin:
     def _open(self) -> AdminClient:
         with self._lock:
             if self._client is None:
-                config = {**self._settings.admin(), "error_cb": self._note, "logger": logger}
+                hooks: dict[str, Any] = {
+                    "error_cb": hiding_secrets(self._settings, self._note),
+                    "logger": ClientLog(self._settings.hide_secrets),
+                }
                 try:
-                    self._client = AdminClient(config)
+                    self._client = AdminClient({**self._settings.admin(), **hooks})
                 except KafkaException as exception:
                     raise translate_settings(error_of(exception), self._settings) from None
             return self._client

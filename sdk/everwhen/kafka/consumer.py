@@ -31,11 +31,12 @@ from everwhen.kafka.errors import (
     OUT_OF_RANGE,
     WRONG_CREDENTIALS,
     error_of,
+    hiding_secrets,
     may_pass,
     translate,
     translate_settings,
 )
-from everwhen.kafka.logs import logger
+from everwhen.kafka.logs import ClientLog, logger
 from everwhen.ports.log import Chunk, Record
 
 if TYPE_CHECKING:
@@ -90,9 +91,13 @@ class KafkaConsumer:
         self._ends: dict[int, int] = {}
         self._look_again_at = 0.0
         self._hint_lock = threading.Lock()
-        config = {**settings.consumer(group), "error_cb": self._on_error, "logger": logger, "on_commit": _log_hint}
+        hooks = {
+            "error_cb": hiding_secrets(settings, self._on_error),
+            "logger": ClientLog(settings.hide_secrets),
+            "on_commit": _log_hint,
+        }
         try:
-            self._client = Consumer(config)
+            self._client = Consumer({**settings.consumer(group), **hooks})
         except KafkaException as exception:
             raise translate_settings(error_of(exception), settings) from None
         if self._in_group:
@@ -198,9 +203,11 @@ class KafkaConsumer:
         self._give_up([place.partition for place in partitions], lost=True)
 
     def _place(self) -> None:
-        """Ask the listener where to start, and start there."""
+        """Ask the listener where to start, and start there, unless it has to be asked again later."""
         partitions = sorted(self._unplaced)
         starts = self._listener.assigned(partitions)
+        if starts is None:
+            return
         _check_starts(self._where, partitions, starts)
         self._assign([TopicPartition(self._topic, partition, starts[partition]) for partition in partitions])
         self._placed.update(partitions)

@@ -5,6 +5,8 @@ Codes below zero are librdkafka's own, the others the broker's: https://kafka.ap
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from confluent_kafka import KafkaError, KafkaException
 
 from everwhen.errors import (
@@ -41,6 +43,23 @@ _NO_PERMISSION = frozenset(
 _NO_TOPIC = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION})
 _TOO_LARGE = frozenset({KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.RECORD_LIST_TOO_LARGE, KafkaError.INVALID_MSG_SIZE})
 _NEVER_SENT = frozenset({KafkaError._PURGE_QUEUE, KafkaError._FATAL})
+_TLS_REMEDIES = (
+    (
+        "certificate verify failed",
+        "the broker's certificate is not trusted: ssl.ca.location must be the authority that issued it, its name the "
+        "host's in bootstrap.servers, and it must not have expired",
+    ),
+    (
+        "tls alert",
+        "the broker broke TLS off; if it asks for a certificate, set ssl.certificate.location and ssl.key.location to "
+        "one that it trusts and that has not expired",
+    ),
+    (
+        "ssl connection closed by peer",
+        "TLS was not taken up; if this listener has none, set security.protocol=PLAINTEXT or SASL_PLAINTEXT",
+    ),
+)
+"""librdkafka's words in lower case; it does not say which check of a certificate failed."""
 _MAY_PASS = SILENCE | {
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
@@ -67,16 +86,44 @@ def error_of(exception: KafkaException) -> KafkaError:
     return carried if isinstance(carried, KafkaError) else KafkaError(KafkaError.UNKNOWN, str(carried))
 
 
+def hiding_secrets(settings: KafkaSettings, handle: Callable[[KafkaError], None]) -> Callable[[KafkaError], None]:
+    """Return an ``error_cb``: librdkafka quotes the rest of a ``sasl.oauthbearer.config`` that it cannot read."""
+
+    def call(error: KafkaError) -> None:
+        said = settings.hide_secrets(error.str())
+        handle(KafkaError(error.code(), said, error.fatal(), error.retriable()))
+
+    return call
+
+
 def may_pass(error: KafkaError) -> bool:
     """Whether librdkafka goes on trying by itself."""
     return not error.fatal() and (error.retriable() or error.code() in _MAY_PASS)
 
 
+def said_by(error: KafkaError) -> str:
+    """Return librdkafka's own words."""
+    return f"{error.str()} ({error.name()})"
+
+
+def tls_remedy(error: KafkaError) -> str | None:
+    """Return what went wrong with TLS and what to do about it; ``None`` if it was something else."""
+    said = error.str().lower()
+    return next((remedy for words, remedy in _TLS_REMEDIES if words in said), None) or (
+        "TLS failed; look at security.protocol and the ssl.* settings" if error.code() == KafkaError._SSL else None
+    )
+
+
 def translate(error: KafkaError, where: str) -> EverwhenError:
     """Return our error for librdkafka's; ``where`` says what was done with which topic of which log."""
-    code, said = error.code(), f"{error.str()} ({error.name()})"
+    code, said = error.code(), said_by(error)
     if code in WRONG_CREDENTIALS:
-        return LogError(f"{where}: the broker refused the credentials; look at the sasl.* and ssl.* settings: {said}")
+        return LogError(
+            f"{where}: the broker refused the credentials; look at sasl.mechanism, sasl.username and sasl.password "
+            f"(with a token: sasl.oauthbearer.*): {said}"
+        )
+    if remedy := tls_remedy(error):
+        return LogUnavailable(f"{where}: {remedy}: {said}")
     if code in _NO_PERMISSION:
         return LogError(f"{where}: not permitted; have an administrator grant it: {said}")
     if code in _NO_TOPIC:
@@ -92,7 +139,7 @@ def translate(error: KafkaError, where: str) -> EverwhenError:
 
 def translate_delivery(error: KafkaError, topic: str) -> PublishError:
     """Return why a record was not acknowledged."""
-    said = f"{error.str()} ({error.name()})"
+    said = said_by(error)
     if error.code() in _TOO_LARGE:
         return EventTooLarge(
             f"topic {topic!r}: the broker refused the record as too large; "

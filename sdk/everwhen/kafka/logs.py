@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections.abc import Callable
 
 # Settings are passed to every kind of client; that each ignores the others' is not worth a line.
 _OF_THE_OTHER_KIND = re.compile(r"is a (producer|consumer) property and will be ignored")
@@ -36,3 +37,18 @@ class _Repeats(logging.Filter):
 
 logger = logging.getLogger("everwhen.kafka")
 logger.addFilter(_Repeats())
+
+
+class ClientLog:
+    """What a client is given as its ``logger``: its lines go to the logger ``everwhen.kafka`` without secrets.
+
+    With librdkafka's ``debug`` set they are many, and tell of settings.
+    """
+
+    def __init__(self, hide: Callable[[str], str]) -> None:
+        self._hide = hide
+
+    def log(self, level: int, message: str, *arguments: object) -> None:
+        """Log one line of librdkafka's."""
+        if logger.isEnabledFor(level):
+            logger.log(level, "%s", self._hide(message % arguments))

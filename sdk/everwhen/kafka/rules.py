@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 ALIASES = {
     "auto.commit.enable": "enable.auto.commit",
     "compression.codec": "compression.type",
@@ -51,15 +53,25 @@ NOT_YOURS = {
     "consume_cb": _OURS,
 }
 
-SECRETS = frozenset(
-    {
-        "sasl.password",
-        "sasl.oauthbearer.client.secret",
-        "sasl.oauthbearer.config",
-        "sasl.oauthbearer.assertion.private.key.passphrase",
-        "sasl.oauthbearer.assertion.private.key.pem",
-        "ssl.key.password",
-        "ssl.key.pem",
-        "ssl.keystore.password",
-    }
-)
+_SECRET = re.compile(r"password|secret|passphrase|key\.pem$|^sasl\.oauthbearer\.config$|token$")
+
+
+def is_secret(name: str) -> bool:
+    """Whether a setting's value must not be seen; by its name, so that aliases and later settings are covered."""
+    return _SECRET.search(name) is not None
+
+
+def secrets_in(name: str, value: str) -> list[str]:
+    """Return the parts of a setting's value that must not be seen, the longest first.
+
+    librdkafka quotes the rest of a list that it cannot read, so each word of a secret is one of them.
+    """
+    if is_secret(name):
+        return sorted({value, *(word for word in value.split() if len(word) >= _SHORTEST_WORD)}, key=len, reverse=True)
+    if "://" in value:
+        return [found for found in _IN_URL.findall(value) if found]
+    return []
+
+
+_SHORTEST_WORD = 4
+_IN_URL = re.compile(r"(?<=://)[^/?#@]*(?=@)|(?<=\?)[^#]+")

@@ -6,12 +6,13 @@ The names and their meaning: https://github.com/confluentinc/librdkafka/blob/mas
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from everwhen.errors import SettingsError
-from everwhen.kafka.rules import ALIASES, BOUND, NOT_YOURS, SECRETS
+from everwhen.kafka.rules import ALIASES, BOUND, NOT_YOURS, is_secret, secrets_in
 
 _logger = logging.getLogger("everwhen.kafka")
 
@@ -36,6 +37,13 @@ _CONSUMER_BOUND = {
 }
 
 
+ALLOW_UNVERIFIED = "EVERWHEN_ALLOW_UNVERIFIED_TLS"
+"""The environment variable without which no certificate goes unchecked."""
+
+_FALSE = frozenset({"false", "f", "0"})
+_warned: set[str] = set()
+
+
 class KafkaSettings:
     """Settings for the producers, consumers and admin clients of one log. Immutable."""
 
@@ -48,9 +56,12 @@ class KafkaSettings:
             not the caller's to choose. Names that librdkafka does not know are refused when a client is made.
         """
         self._given = _checked(_from_url(source) if isinstance(source, str) else source)
-        if not self._given.get("bootstrap.servers"):
+        servers = self._given.get("bootstrap.servers")
+        if not servers:
             raise SettingsError("the log's settings name no broker; set bootstrap.servers to host:port")
-        _warn_of_unverified_tls(self._given)
+        if "@" in str(servers):  # it is shown in every message
+            raise SettingsError("bootstrap.servers holds no user and password; set sasl.username and sasl.password")
+        _check_verification(self._given)
 
     @property
     def address(self) -> str:
@@ -90,10 +101,11 @@ class KafkaSettings:
         return _BOTH | self._given
 
     def hide_secrets(self, text: str) -> str:
-        """Return ``text`` without any password or key that is in the settings."""
+        """Return ``text`` without any password, key or token that is in the settings."""
         for name, value in self._given.items():
-            if name in SECRETS and isinstance(value, str) and value:
-                text = text.replace(value, "***")
+            if isinstance(value, str) and value:
+                for secret in secrets_in(name, value):
+                    text = text.replace(secret, "***")
         return text
 
     def __repr__(self) -> str:
@@ -113,7 +125,7 @@ def _from_url(url: str) -> dict[str, object]:
         raise SettingsError("a Kafka URL ends after the brokers and settings; the topic is named by the Topic")
     settings: dict[str, object] = {"bootstrap.servers": ",".join(map(_with_port, parts.netloc.split(",")))}
     for name, value in parse_qsl(parts.query, keep_blank_values=True):
-        if name in SECRETS:
+        if is_secret(name):
             raise SettingsError(
                 f"{name} is a secret, and URLs end up in logs and process lists; give the settings as a mapping"
             )
@@ -177,10 +189,23 @@ def _check_number(name: str, value: Any, *, least: int = 1, most: int | None = N
         raise SettingsError(f"{name}={number} cannot be: {bound}")
 
 
-def _warn_of_unverified_tls(settings: Mapping[str, Any]) -> None:
-    if settings.get("enable.ssl.certificate.verification") == "false":
-        _logger.warning("enable.ssl.certificate.verification=false: anyone on the way can pose as the broker")
-    elif settings.get("ssl.endpoint.identification.algorithm") == "none":
-        _logger.warning(
-            "ssl.endpoint.identification.algorithm=none: whoever holds a certificate can pose as the broker"
+def _check_verification(settings: Mapping[str, Any]) -> None:
+    if str(settings.get("enable.ssl.certificate.verification", "")).lower() in _FALSE:
+        setting = "enable.ssl.certificate.verification=false"
+        if os.environ.get(ALLOW_UNVERIFIED) != "1":
+            raise SettingsError(
+                f"{setting} lets anyone on the way pose as the broker; set ssl.ca.location to the authority of its "
+                f"certificate, or allow it by the environment variable {ALLOW_UNVERIFIED}=1"
+            )
+        _warn_once(setting, "anyone on the way can pose as the broker")
+    elif str(settings.get("ssl.endpoint.identification.algorithm", "")).lower() == "none":
+        _warn_once(
+            "ssl.endpoint.identification.algorithm=none",
+            "whoever holds a certificate of the same authority can pose as the broker",
         )
+
+
+def _warn_once(setting: str, danger: str) -> None:
+    if setting not in _warned:
+        _warned.add(setting)
+        _logger.warning("tls.unverified %s: %s", setting, danger)

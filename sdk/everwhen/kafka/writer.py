@@ -11,8 +11,8 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from everwhen.errors import ClosedError, EventTooLarge
 from everwhen.guard import Guard
-from everwhen.kafka.errors import WRONG_CREDENTIALS, error_of, translate_delivery, translate_settings
-from everwhen.kafka.logs import logger
+from everwhen.kafka.errors import WRONG_CREDENTIALS, error_of, hiding_secrets, translate_delivery, translate_settings
+from everwhen.kafka.logs import ClientLog, logger
 from everwhen.positions import Position
 
 if TYPE_CHECKING:
@@ -44,7 +44,11 @@ class KafkaWriter:
         self._fatal: KafkaError | None = None
         try:
             self._producer: Producer | None = Producer(
-                {**settings.producer(), "error_cb": _log_error, "logger": logger}
+                {
+                    **settings.producer(),
+                    "error_cb": hiding_secrets(settings, _log_error),
+                    "logger": ClientLog(settings.hide_secrets),
+                }
             )
         except KafkaException as exception:
             raise translate_settings(error_of(exception), settings) from None

@@ -172,9 +172,11 @@ class LocalConsumer:
                 membership.release(shares.surplus)
 
     def _place(self) -> None:
-        """Ask the listener where to start, and start there."""
+        """Ask the listener where to start, and start there, unless it has to be asked again later."""
         partitions = sorted(self._unplaced)
         starts = self._listener.assigned(partitions)
+        if starts is None:
+            return
         _check_starts(self._topic.name, partitions, starts)
         self._unplaced.clear()
         self._held.update(partitions)

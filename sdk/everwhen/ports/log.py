@@ -30,6 +30,9 @@ class Record(NamedTuple):
     value: bytes | None
     headers: Sequence[Header]
 
+    def __repr__(self) -> str:
+        return f"Record(partition={self.partition}, offset={self.offset})"
+
 
 class Chunk(NamedTuple):
     """What one poll gave."""
@@ -83,8 +86,11 @@ class LogWriter(Protocol):
 class AssignmentListener(Protocol):
     """Told when partitions come and go. Called from inside :meth:`LogConsumer.poll`, in its thread."""
 
-    def assigned(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Take these partitions; return for each the offset to start at."""
+    def assigned(self, partitions: Sequence[int]) -> Mapping[int, int] | None:
+        """Take these partitions; return for each the offset to start at.
+
+        ``None`` takes none of them yet: they deliver nothing, and the next poll asks again.
+        """
         ...
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> None:

@@ -58,7 +58,8 @@ class Folder(Generic[S]):
             if after is None:
                 return None
             if isinstance(after, self._state):
-                return self._write(after, by_alias=False, round_trip=True).decode()
+                # A warning of pydantic's would show the values that are not of their type.
+                return self._write(after, by_alias=False, round_trip=True, warnings=False).decode()
         except ValidationError as error:
             # Its text shows the values; a message of ours never does.
             raise HandlerError(f"{self._where(row)}: {handler.name}() met {_summary(error)}") from None

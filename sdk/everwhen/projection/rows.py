@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from everwhen.instants import Micros
+
+
+def _without_payload(row: Any) -> str:
+    """A row for people to read, in logs and tracebacks too."""
+    shown = (f"{name}={value!r}" for name, value in row._asdict().items() if name not in ("event", "state"))
+    return f"{type(row).__name__}({', '.join(shown)})"
 
 
 class Version(NamedTuple):
@@ -39,6 +45,9 @@ class Version(NamedTuple):
         """The offset of the record that made this belief."""
         return self.offset if self.refolded_offset is None else self.refolded_offset
 
+    def __repr__(self) -> str:
+        return _without_payload(self)
+
 
 class Superseded(NamedTuple):
     """A belief that a later record replaced or withdrew: held for bases b with ``made_offset < b <= ended_offset``."""
@@ -64,6 +73,9 @@ class Withdrawal(NamedTuple):
     event: bytes
     """The value of a record that only withdraws; empty for a correction, which has a row of its own."""
 
+    def __repr__(self) -> str:
+        return _without_payload(self)
+
 
 class Conflict(NamedTuple):
     """A record whose event id the entity already has, with another time, type or payload. It changed nothing."""
@@ -76,6 +88,9 @@ class Conflict(NamedTuple):
     valid_from: Micros
     event_type: str
     event: bytes
+
+    def __repr__(self) -> str:
+        return _without_payload(self)
 
 
 class Head(NamedTuple):
@@ -107,6 +122,9 @@ class Head(NamedTuple):
     pruned_before: Micros | None = None
     """The history before this instant was dropped; ``None``: it is all there."""
 
+    def __repr__(self) -> str:
+        return _without_payload(self)
+
 
 class Known(NamedTuple):
     """An event id that the entity already has."""
@@ -121,6 +139,9 @@ class Known(NamedTuple):
     """The event id that it withdraws."""
     live: bool
     """It has a row in ``versions``; else it was withdrawn, or only withdraws another."""
+
+    def __repr__(self) -> str:
+        return _without_payload(self)
 
 
 @dataclass(slots=True)

@@ -189,3 +189,28 @@ class Reading(Suite):
             poll_until([consumer], partial(count_is, seen, 3), partial(extend, seen))
             assert (late.asked, late.held) == (3, set(range(PARTITIONS)))
             consumer.close()
+
+    def test_listener_that_has_no_answer_yet(self, log: Log, topic: str) -> None:
+        """Polls go on without records and without an error, and each asks again: a worker stays in its group."""
+        publish(log, topic, numbered(b"k", 3))
+
+        class Late(Follower):
+            asked = 0
+            ready = False
+
+            def assigned(self, partitions: Sequence[int]) -> Mapping[int, int] | None:  # type: ignore[override]
+                self.asked += 1
+                return super().assigned(partitions) if self.ready else None
+
+            def has_waited(self) -> bool:
+                return self.asked >= 3
+
+        for partitions in (range(PARTITIONS), None):
+            late = Late()
+            seen: list[Record] = []
+            consumer = log.consumer(topic, late, group=topic, partitions=partitions)
+            poll_until([consumer], late.has_waited, lambda chunk: expect_none(chunk.records))
+            late.ready = True
+            poll_until([consumer], partial(count_is, seen, 3), partial(extend, seen))
+            assert late.held == set(range(PARTITIONS))
+            consumer.close()

@@ -7,6 +7,8 @@ what it turned out to be. ``python -m everwhen.testing.parts all`` runs them for
 from everwhen.testing.parts.errors import PartsError
 from everwhen.testing.parts.kafka import Kafka, KafkaAddress, plan_kafka, start_kafka
 from everwhen.testing.parts.postgres import Postgres, PostgresAddress, plan_postgres, start_postgres
+from everwhen.testing.parts.secure_kafka import SecureKafka, SecureKafkaAddress, start_secure_kafka
+from everwhen.testing.parts.secure_postgres import SecurePostgres, SecurePostgresAddress, start_secure_postgres
 from everwhen.testing.parts.sharing import Endpoint, SharedParts
 
 __all__ = [
@@ -16,9 +18,15 @@ __all__ = [
     "PartsError",
     "Postgres",
     "PostgresAddress",
+    "SecureKafka",
+    "SecureKafkaAddress",
+    "SecurePostgres",
+    "SecurePostgresAddress",
     "SharedParts",
     "plan_kafka",
     "plan_postgres",
     "start_kafka",
     "start_postgres",
+    "start_secure_kafka",
+    "start_secure_postgres",
 ]

