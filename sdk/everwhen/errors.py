@@ -20,6 +20,7 @@
     │       └── EventTooLarge
     ├── StoreError                  the database says no
     │   ├── StoreUnavailable        it cannot be reached, or asks to try again
+    │   │   └── StoreConflict       it undid a transaction because of another one at the same time
     │   ├── StoreMismatch           its tables are of another schema version, or not ours
     │   ├── GenerationMismatch      it was built by another version or other code of the projection
     │   ├── ProjectionNotFound      nothing has been projected under that name
@@ -116,6 +117,10 @@ class StoreError(EverwhenError):
 
 class StoreUnavailable(StoreError):
     """The database cannot be reached, or asks to try again; it may pass."""
+
+
+class StoreConflict(StoreUnavailable):
+    """The database undid a transaction that met another one (a deadlock); trying again at once is likely to help."""
 
 
 class StoreMismatch(StoreError):

@@ -129,7 +129,8 @@ def test_one_line(published: Workspace, arguments: Sequence[str], code: Exit, re
     """A person at the prompt, and a script, must know what to do about each of these."""
     for name, source in MODULES.items():
         (published.path / f"{name}.py").write_text(source)
-    _check(published.run(*arguments), code, remedy)
+    # Without patience: a worker would wait for its database.
+    _check(published.run(*arguments, EVERWHEN_STORE_PATIENCE_SECONDS="0"), code, remedy)
 
 
 def test_missing_driver(published: Workspace) -> None:

@@ -90,6 +90,18 @@ def test_stopped_in_the_middle_of_a_batch(workspace: Workspace, number: signal.S
     assert Decimal(ended["state"]["balance"]) == balances[-1]
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_stopped_while_the_database_is_away(workspace: Workspace, number: signal.Signals) -> None:
+    """A worker that waits for its database says so, and exits with 0 as soon as it is told to stop."""
+    workspace.publish("story")
+    process = workspace.start("worker", "bank:account", "--log", LOG, "--store", "postgresql://ada@127.0.0.1:1/bank")
+    assert process.stderr is not None
+    assert "store.unavailable" in process.stderr.readline()
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=20)
+    assert (process.returncode, errors.splitlines()[-1].split()[1]) == (Exit.DONE, "worker.done")
+
+
 def test_second_interrupt_breaks_the_batch_off(workspace: Workspace) -> None:
     """Whoever presses Ctrl-C again does not wait for the batch, and nothing of it is kept."""
     process, gate = _start_and_hold(workspace)

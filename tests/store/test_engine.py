@@ -6,6 +6,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,15 @@ import pytest
 from sqlalchemy import create_engine, make_url
 from sqlalchemy.pool import StaticPool
 
-from everwhen.errors import Fenced, MissingExtra, SettingsError, StoreError, StoreMismatch, StoreUnavailable
+from everwhen.errors import (
+    Fenced,
+    MissingExtra,
+    SettingsError,
+    StoreConflict,
+    StoreError,
+    StoreMismatch,
+    StoreUnavailable,
+)
 from everwhen.ports.store import AsOf
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
@@ -244,6 +253,42 @@ def test_a_claim_of_a_store_that_was_restored(tmp_path: Path) -> None:
     with pytest.raises(Fenced):
         zombie.write(Changes())
     successor.write(Changes())
+
+
+def test_two_transactions_that_wait_for_each_other(postgres_url: str) -> None:
+    """One of them is undone: that is no outage, and trying again at once is likely to help."""
+    database = Database(postgres_url, Timeouts())
+    with database.writing("setting up") as connection:
+        connection.execute("CREATE TABLE numbers (n integer primary key)")
+        connection.execute("INSERT INTO numbers VALUES (1), (2)")
+
+    def lock(first: int, second: int) -> None:
+        with database.writing("locking") as connection:
+            connection.execute(f"SELECT * FROM numbers WHERE n = {first} FOR UPDATE")
+            ready.wait(10)
+            connection.execute(f"SELECT * FROM numbers WHERE n = {second} FOR UPDATE")
+
+    ready = threading.Barrier(2)
+    with ThreadPoolExecutor(2) as pool:
+        errors = [each.exception() for each in (pool.submit(lock, 1, 2), pool.submit(lock, 2, 1))]
+    (conflict,) = filter(None, errors)
+    assert isinstance(conflict, StoreConflict)
+    assert "40P01" in str(conflict)
+    database.close()
+
+
+def test_too_many_connections_may_pass(postgres_url: str) -> None:
+    """The server says it before there is a code to read."""
+    psycopg = pytest.importorskip("psycopg")
+    role = make_url(postgres_url).database
+    limited = make_url(postgres_url).set(username=role, password="x")
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(f"CREATE ROLE {role} LOGIN PASSWORD 'x' CONNECTION LIMIT 0")
+        try:
+            with pytest.raises(StoreUnavailable, match="too many connections for role"):
+                SqlStore(limited).prepare(blueprint())
+        finally:
+            admin.execute(f"DROP ROLE {role}")
 
 
 def test_a_lock_that_does_not_come(postgres_url: str) -> None:

@@ -290,6 +290,8 @@ def test_settings_out_of_range_are_refused_by_name() -> None:
         WorkerSettings(partitions=[])
     with pytest.raises(SettingsError, match="idle_seconds must be at least 0"):
         WorkerSettings(idle_seconds=-1)
+    with pytest.raises(SettingsError, match="store_patience_seconds must be at least 0"):
+        WorkerSettings(store_patience_seconds=-1)
     with pytest.raises(SettingsError, match="clock_allowance_seconds must be a number"):
         WorkerSettings(clock_allowance_seconds=float("nan"))
 
@@ -306,10 +308,11 @@ def test_settings_come_from_the_environment_and_a_mistake_is_named() -> None:
         "EVERWHEN_REVOKE_SECONDS": "0.5",
         "EVERWHEN_IDLE_SECONDS": "2",
         "EVERWHEN_CLOCK_ALLOWANCE_SECONDS": "0.25",
+        "EVERWHEN_STORE_PATIENCE_SECONDS": "60",
         "EVERWHEN_ACCEPT_TOPIC": "yes",
     }
     read = WorkerSettings.from_environment(texts)
-    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, 2.0, 0.25, True)
+    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, 2.0, 0.25, 60.0, True)
     assert len(texts) == len(dataclasses.fields(WorkerSettings))
     assert WorkerSettings.from_environment({}) == WorkerSettings()
     for variable in texts.keys() - {"EVERWHEN_GROUP"}:

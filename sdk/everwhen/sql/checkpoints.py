@@ -82,6 +82,26 @@ class Checkpoints:
         if self._move.run(connection.cursor(), parameters).rowcount != 1:
             raise Fenced(self._why_fenced(connection, claim, expected))
 
+    def next_offset(self, claim: Claim) -> int:
+        """Return where a claimed partition stands, after waiting for a transaction that is still writing it.
+
+        :raises Fenced: if the partition was claimed by somebody else.
+        """
+        table = self._table
+        ours = select(table.c.next_offset).where(
+            _here(table), table.c.owner == claim.owner, table.c.epoch == claim.epoch
+        )
+        place = f"{claim.generation.topic}[{claim.partition}]"
+        with self._database.core(f"looking where {place} stands") as connection:
+            # Locked: a server that lost its connection to us may not have finished our commit yet.
+            stands = connection.execute(ours.with_for_update(), _place(claim)).scalar()
+        if stands is None:
+            raise Fenced(
+                f"{place} of projection {claim.generation.projection} is not under claim {claim.epoch} any more: "
+                "another worker has taken the partition over, or the database was set back; claim it again to go on"
+            )
+        return int(stands)
+
     def note_quiet(self, stands: Sequence[tuple[Claim, int]], until: Micros) -> frozenset[int]:
         """Note for partitions that are still ours, and stand where they stood, that they are quiet until an instant.
 

@@ -43,6 +43,7 @@ class Database:
         self._mode = "autocommit" if self.kind == POSTGRESQL else "isolation_level"
         self._autocommit = True if self.kind == POSTGRESQL else None
         self._begin_write = _begin_write(self.kind, timeouts)
+        self._answer = timeouts.answer
         self._begin_read = "BEGIN" if self.kind == SQLITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         self._closed = False
 
@@ -68,7 +69,7 @@ class Database:
     @contextmanager
     def writing(self, doing: str) -> Iterator[Any]:
         """Lend a connection inside a transaction that may write: commit at the end, roll back on an exception."""
-        with self.connection(doing) as raw, _transaction(raw, self._begin_write):
+        with self.connection(doing) as raw, self._bounded(raw), _transaction(raw, self._begin_write):
             yield raw
 
     @contextmanager
@@ -85,7 +86,7 @@ class Database:
         begin = self._begin_read if reading else self._begin_write
         with translated(self.address, doing), engine.connect() as connection:
             raw = connection.connection.driver_connection
-            with self._watched(connection, raw), _transaction(raw, begin):
+            with self._watched(connection, raw), self._bounded(raw), _transaction(raw, begin):
                 yield connection
 
     def is_absent(self) -> bool:
@@ -110,6 +111,18 @@ class Database:
             yield lent
         finally:
             lent.close()
+
+    @contextmanager
+    def _bounded(self, raw: Any) -> Iterator[None]:
+        """Do not wait for ever for an answer; questions that only read may take long, so they do not ask for this."""
+        if not hasattr(raw, "answer_within"):
+            yield
+            return
+        raw.answer_within = self._answer
+        try:
+            yield
+        finally:
+            raw.answer_within = None
 
     @contextmanager
     def _watched(self, lent: PoolProxiedConnection | Connection, raw: Any) -> Iterator[None]:

@@ -48,6 +48,8 @@ class Timeouts:
     """Until PostgreSQL ends a transaction that stands idle."""
     statement: float = 60.0
     """Until PostgreSQL ends a statement, so also one that waits for the rest of its rows."""
+    answer: float = 90.0
+    """Until a connection is given up on which PostgreSQL says nothing; only if the store was opened by its URL."""
 
 
 def open_engine(target: str | URL | Engine, timeouts: Timeouts) -> Engine:
@@ -68,7 +70,9 @@ def open_engine(target: str | URL | Engine, timeouts: Timeouts) -> Engine:
         return engine
     if find_spec("psycopg") is None:
         raise MissingExtra("a store in PostgreSQL needs the driver psycopg; pip install 'everwhen[postgres]'")
-    return create_engine(url, connect_args={k: v for k, v in _POSTGRESQL.items() if k not in url.query}, **_ENGINE)
+    engine = create_engine(url, connect_args={k: v for k, v in _POSTGRESQL.items() if k not in url.query}, **_ENGINE)
+    event.listen(engine, "do_connect", _connect_bounded)
+    return engine
 
 
 def address_of(url: URL) -> str:
@@ -107,6 +111,12 @@ def _check_supported(url: URL, driver: str | None) -> None:
 def _is_in_memory(url: URL) -> bool:
     database = url.database or ":memory:"
     return ":memory:" in database or "mode=memory" in database or url.query.get("mode") == "memory"
+
+
+def _connect_bounded(_dialect: Any, _record: Any, arguments: Any, parameters: Any) -> Any:
+    from everwhen.sql.silence import BoundedConnection  # only where PostgreSQL's driver is installed
+
+    return BoundedConnection.connect(*arguments, **parameters)
 
 
 def _set_up_sqlite(connection: Any, _record: Any) -> None:

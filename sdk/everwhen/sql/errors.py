@@ -9,11 +9,38 @@ from contextlib import contextmanager
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from everwhen.errors import StoreError, StoreUnavailable
+from everwhen.errors import StoreConflict, StoreError, StoreUnavailable
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html
-_PASSING_CLASSES = ("08", "53", "57", "58")  # connection, insufficient resources, operator intervention, system
-_PASSING_STATES = {"40001", "40P01", "55P03", "25P03", "25P04"}  # serialization, deadlock, lock, idle, too long
+_CONFLICTS = {"40001", "40P01"}  # serialization failure, deadlock
+_PASSING_CLASSES = ("08", "53", "57")  # connection, insufficient resources, operator intervention
+_PASSING_STATES = {
+    "25006",  # read-only transaction: a standby that is not promoted yet
+    "25P03",  # idle in transaction for too long
+    "25P04",  # transaction took too long
+    "40003",  # whether the statement was completed is unknown
+    "55P03",  # a lock was not to be had in time
+    "58000",  # system error
+    "58030",  # input or output failed
+}
+_LASTING_STATES = {"57P04"}  # the database was dropped
+_REFUSALS = (
+    "authentication failed",
+    "authentication method",
+    "certificate",
+    "does not exist",
+    "no password supplied",
+    "not currently accepting connections",
+    "not permitted to log in",
+    "permission denied",
+    "pg_hba.conf",
+    "ssl was required",
+    "unrecognized configuration parameter",
+)
+"""What libpq says, in lower case, when a server is there and will not let us in; it gives no SQLSTATE then.
+
+A server that says it in another language is taken to be away; what it said is in the message.
+"""
 # https://www.sqlite.org/rescode.html, the primary codes
 _PASSING_CODES = {
     sqlite3.SQLITE_BUSY,
@@ -27,7 +54,10 @@ _PASSING_CODES = {
 
 @contextmanager
 def translated(address: str, doing: str) -> Iterator[None]:
-    """Turn errors of the database into :class:`StoreUnavailable` or :class:`StoreError`; let others pass.
+    """Turn errors of the database into those below :class:`StoreError`; let others pass.
+
+    What may pass by itself becomes :class:`StoreUnavailable`, or :class:`StoreConflict` if another transaction was in
+    the way.
 
     :param address: which store, without secrets.
     :param doing: what was being done, to complete "while …".
@@ -55,6 +85,8 @@ def is_database_error(error: BaseException) -> bool:
 
 def _ours(error: BaseException, address: str, doing: str) -> StoreError:
     what = _describe(error)
+    if getattr(error, "sqlstate", None) in _CONFLICTS:
+        return StoreConflict(f"the store {address} met another transaction while {doing}: {what}. Try again")
     if _may_pass(error):
         return StoreUnavailable(f"the store {address} failed while {doing}: {what}. It may pass: try again")
     return StoreError(f"the store {address} refused while {doing}: {what}")
@@ -65,10 +97,13 @@ def _describe(error: BaseException) -> str:
     code = getattr(error, "sqlstate", None) or getattr(error, "sqlite_errorname", None)
     if isinstance(error, sqlite3.Error) or (code is None and name == "OperationalError"):
         # SQLite names tables and columns only, libpq's connection errors the server and the user only.
-        first_line = str(error).strip().partition("\n")[0]
-        return f"{code or name}, {first_line}"
+        return f"{code or name}, {_first_line(error)}"
     # Any other text of PostgreSQL may quote a value; the chained error has it.
     return f"{name}, SQLSTATE {code}" if code is not None else name
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -76,5 +111,10 @@ def _may_pass(error: BaseException) -> bool:
         return getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING_CODES
     state = getattr(error, "sqlstate", None)
     if state is None:
-        return type(error).__name__ in {"OperationalError", "ConnectionTimeout"}
-    return state.startswith(_PASSING_CLASSES) or state in _PASSING_STATES
+        return type(error).__name__ in {"OperationalError", "ConnectionTimeout"} and not _is_refusal(error)
+    return state in _PASSING_STATES or (state.startswith(_PASSING_CLASSES) and state not in _LASTING_STATES)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    said = _first_line(error).lower()
+    return any(refusal in said for refusal in _REFUSALS)

@@ -85,6 +85,16 @@ class SqlStore:
             self._checkpoints.move(connection, claim, expected, reached)
             yield SqlBatch(writer, connection)
 
+    def next_offset(self, claim: Claim) -> int:
+        """Return where a claimed partition stands, after waiting for a transaction that is still writing it.
+
+        So it says for certain whether a batch took effect whose commit was not answered.
+
+        :raises Fenced: if the partition was claimed by somebody else.
+        :raises StoreUnavailable: if the database failed, or the transaction did not end in time.
+        """
+        return self._checkpoints.next_offset(claim)
+
     def note_quiet(self, stands: Sequence[tuple[Claim, int]], until: Micros) -> frozenset[int]:
         """Note that no record comes any more that is recorded at or before ``until``; never go back.
 

@@ -138,6 +138,19 @@ class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet):
             zombie.write(changes)
         other.close()
 
+    def test_where_a_claimed_partition_stands(self, store: Store, open_store: OpenStore) -> None:
+        """Before and after a batch, not before one that is being committed has ended, and for its owner only."""
+        (part,) = prepared(store)
+        assert store.next_offset(part.claim) == 0
+        with ThreadPoolExecutor(1) as pool:
+            with store.batch(part.claim, 0, Mark(7, 1)):
+                asked = pool.submit(open_store().next_offset, part.claim)
+                assert not wait([asked], 0.1).done
+            assert asked.result() == 7
+        prepared(open_store())
+        with pytest.raises(Fenced, match="claim it again"):
+            store.next_offset(part.claim)
+
     def test_a_batch_from_elsewhere_is_fenced(self, store: Store) -> None:
         """A batch must begin where the checkpoint stands: neither again nor with a hole."""
         (part,) = prepared(store)

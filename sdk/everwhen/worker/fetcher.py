@@ -6,9 +6,11 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 
+from everwhen.errors import StoreUnavailable
 from everwhen.ports.log import Log, LogConsumer, TopicDescription
-from everwhen.ports.store import Generation, Store
+from everwhen.ports.store import Claim, Generation, Store
 from everwhen.worker.inbox import Inbox
+from everwhen.worker.patience import Patience
 from everwhen.worker.projector import Owned
 from everwhen.worker.settings import WorkerSettings
 
@@ -25,6 +27,8 @@ class Fetcher(threading.Thread):
     :param generation: what is being built.
     :param inbox: where records go.
     :param settings: of the worker.
+    :param patience: with the store while it cannot be asked for partitions. Polling goes on meanwhile, so that the
+        worker stays in its group.
 
     Errors end the thread and are raised by ``inbox.take``.
     """
@@ -37,6 +41,7 @@ class Fetcher(threading.Thread):
         generation: Generation,
         inbox: Inbox,
         settings: WorkerSettings,
+        patience: Patience,
     ) -> None:
         super().__init__(name=f"everwhen-fetch-{generation.projection}", daemon=True)
         self._log = log
@@ -45,12 +50,13 @@ class Fetcher(threading.Thread):
         self._generation = generation
         self._inbox = inbox
         self._settings = settings
+        self._patience = patience
+        self._unclaimed: frozenset[int] = frozenset()
+        self._rejoining = threading.Event()
         self._stopping = threading.Event()
         self._paused: frozenset[int] = frozenset()
         self._hints: dict[int, int] = {}
-        self.consumer: LogConsumer = log.consumer(
-            topic.name, self, group=settings.group or default_group(generation), partitions=settings.partitions
-        )
+        self.consumer: LogConsumer = self._open()
 
     def run(self) -> None:
         """Poll until stopped."""
@@ -67,24 +73,47 @@ class Fetcher(threading.Thread):
         """Ask the thread to give its partitions up and end."""
         self._stopping.set()
 
+    def rejoin(self) -> None:
+        """Ask the thread to leave the group and to join it anew, so that every partition is claimed again."""
+        self._rejoining.set()
+
     def hint(self, partition: int, next_offset: int) -> None:
         """Let the log's dashboards know how far we are, with the next poll. Any thread may call it."""
         self._hints[partition] = next_offset
 
+    def _open(self) -> LogConsumer:
+        group = self._settings.group or default_group(self._generation)
+        return self._log.consumer(self._topic.name, self, group=group, partitions=self._settings.partitions)
+
     def _poll_once(self) -> None:
+        if self._rejoining.is_set():
+            self._rejoining.clear()
+            self.consumer.close()
+            self.consumer, self._paused = self._open(), frozenset()
         wanted = self._inbox.paused()
-        self.consumer.pause(wanted - self._paused)
-        self.consumer.resume(self._paused - wanted)
-        self._paused = wanted
+        if wanted != self._paused:
+            # Only then: a consumer that is resumed looks for records at once, and an idle worker would do nothing else.
+            self.consumer.pause(wanted - self._paused)
+            self.consumer.resume(self._paused - wanted)
+            self._paused = wanted
         if self._hints:
             # From this thread: the client makes a commit of another one wait for the poll that is under way.
             hints, self._hints = self._hints, {}
             self.consumer.hint(hints)
+        self._unclaimed = frozenset()
         self._inbox.put(self.consumer.poll(self._settings.batch_records, _POLL_SECONDS))
+        # Each poll asks for all that it has no answer for: what it did not ask for was given to others.
+        self._inbox.await_claims(self._unclaimed)
+        if not self._unclaimed:
+            self._patience.forget()
 
-    def assigned(self, partitions: Sequence[int]) -> Mapping[int, int]:
-        """Claim the partitions in the store; start where the store says."""
-        claims = self._store.claim(self._generation, partitions, self._topic) if partitions else {}
+    def assigned(self, partitions: Sequence[int]) -> Mapping[int, int] | None:
+        """Claim the partitions in the store; start where the store says. ``None``: the store is away."""
+        claims = self._claim(partitions) if partitions else {}
+        if claims is None:
+            self._unclaimed = frozenset(partitions)
+            self._inbox.await_claims(self._unclaimed)
+            return None
         for partition, claim in sorted(claims.items()):
             _log.info(
                 "partition.claimed %s[%d] next offset %d, epoch %d",
@@ -96,6 +125,18 @@ class Fetcher(threading.Thread):
         share = self._settings.cache_bytes // max(1, self._topic.partitions)
         self._inbox.open(Owned(claim, share) for claim in claims.values())
         return {partition: claim.mark.next_offset for partition, claim in claims.items()}
+
+    def _claim(self, partitions: Sequence[int]) -> Mapping[int, Claim] | None:
+        """Claim the partitions, or do not even try before it is time to."""
+        if not self._patience.due():
+            return None
+        try:
+            claims = self._store.claim(self._generation, partitions, self._topic)
+        except StoreUnavailable as error:
+            self._patience.failed(error)
+            return None
+        self._patience.succeeded()
+        return claims
 
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> None:
         """Give the partitions up, after the batch that is being applied unless they are lost already."""

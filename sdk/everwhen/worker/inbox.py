@@ -51,6 +51,7 @@ class Inbox:
         self._busy: int | None = None
         self._failure: BaseException | None = None
         self._joined = False
+        self._unclaimed: frozenset[int] = frozenset()
         self._changed = threading.Condition()
 
     # -- the fetching side ---------------------------------------------------------------------------------------
@@ -64,6 +65,11 @@ class Inbox:
                 self._order.append(each.partition)
             self._joined = True
             self._changed.notify_all()
+
+    def await_claims(self, partitions: frozenset[int]) -> None:
+        """Note which partitions the log has given us and the store could not be asked for yet."""
+        with self._changed:
+            self._unclaimed = partitions
 
     def close(self, partitions: Iterable[int], *, timeout: float) -> None:
         """Drop partitions; wait up to ``timeout`` seconds for a batch of theirs that is being applied."""
@@ -147,8 +153,8 @@ class Inbox:
 
     @property
     def joined(self) -> bool:
-        """Whether partitions were assigned at least once, be it none of them."""
-        return self._joined
+        """Whether partitions were assigned at least once, be it none of them, and all of them are claimed."""
+        return self._joined and not self._unclaimed
 
     def owned(self) -> list[Owned]:
         """Return the partitions owned now, those that were stopped included."""
@@ -183,6 +189,7 @@ class Inbox:
     def _discard(self, partition: int) -> None:
         lane = self._lanes.pop(partition, None)
         if lane is not None:
+            lane.owned.released = True
             self._size -= sum(map(_weight, lane.waiting))
             self._order.remove(partition)
 

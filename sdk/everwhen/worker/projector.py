@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from everwhen.errors import RecordError
+from everwhen.errors import Fenced, RecordError, StoreUnavailable
 from everwhen.event import Event
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
@@ -15,6 +15,7 @@ from everwhen.projection import Arrival, Folder, Late, Loaded, Projection, Tally
 from everwhen.projection.rows import Changes, Head, Known, Version
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
+from everwhen.worker.patience import Patience, no_patience
 
 _LATE_STRIDE: Final = 4
 _TAIL_ROWS: Final = 50_000
@@ -35,6 +36,8 @@ class Owned:
         self.heads = HeadCache(cache_bytes)
         self.stride = 1
         """How many times the usual number of records the next batch may take."""
+        self.released = False
+        """Whether the log has taken the partition away from us."""
 
     @property
     def partition(self) -> int:
@@ -48,16 +51,20 @@ class Projector:
     :param projection: what to fold.
     :param store: where to.
     :param depth: how many superseded beliefs one batch may store for one entity.
+    :param patience: with the store when a batch fails and it may pass; none if left out.
 
     Used by one thread.
     """
 
-    def __init__(self, projection: Projection[Any], store: Store, *, depth: int) -> None:
+    def __init__(
+        self, projection: Projection[Any], store: Store, *, depth: int, patience: Patience | None = None
+    ) -> None:
         self._store = store
         self._depth = depth
         self._intake = Intake(projection)
         self._folder = Folder(projection)
         self._late = projection.late
+        self._patience = patience or no_patience()
 
     def apply(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
         """Apply the records and move the checkpoint to ``reached``, the offset that comes after them.
@@ -66,7 +73,9 @@ class Projector:
 
         :raises RecordError: for the first record that cannot be applied; the checkpoint then stands in front of it.
         :raises Fenced: if another worker has claimed the partition; nothing was written.
-        :raises StoreUnavailable: if the database failed.
+        :raises StoreUnavailable: if the database failed for longer than there is patience.
+        :raises Abandoned: if the partition was taken away, or the worker told to stop, while the database was away;
+            the batch is committed or not, as a whole, and whoever claims the partition finds out.
         """
         try:
             return self._apply_whole(owned, records, reached)
@@ -79,19 +88,47 @@ class Projector:
         return tally
 
     def _apply_whole(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
+        committed = False
+        while not committed:
+            # Read again for each attempt: a handler may have changed an event that it was given.
+            batch, mark = self._read(owned, records, reached)
+            try:
+                with self._store.batch(owned.claim, owned.mark.next_offset, mark) as transaction:
+                    batch.write(transaction, owned.heads)
+                committed = True
+            except StoreUnavailable as error:
+                committed = self._was_committed(owned, mark, error)
+        self._patience.succeeded()
+        owned.mark = mark
+        owned.heads.put(batch.heads)
+        # Each batch of late events rewrites what comes after them once, however many they are.
+        owned.stride = _LATE_STRIDE if batch.tally.refolded > len(records) else 1
+        return batch.tally
+
+    def _read(self, owned: Owned, records: Sequence[Record], reached: int) -> tuple[_Batch, Mark]:
         batch = _Batch(self._folder, self._depth, self._late)
         watermark = owned.mark.watermark
         for record in records:
             watermark = max(watermark, record.timestamp)
             batch.take(*self._intake.read(record, watermark))
-        mark = Mark(reached, watermark)
-        with self._store.batch(owned.claim, owned.mark.next_offset, mark) as transaction:
-            heads = batch.write(transaction, owned.heads)
-        owned.mark = mark
-        owned.heads.put(heads)
-        # Each batch of late events rewrites what comes after them once, however many they are.
-        owned.stride = _LATE_STRIDE if batch.tally.refolded > len(records) else 1
-        return batch.tally
+        return batch, Mark(reached, watermark)
+
+    def _was_committed(self, owned: Owned, mark: Mark, error: StoreUnavailable) -> bool:
+        """Wait until the store is back; find out whether the batch that failed took effect all the same."""
+        while True:
+            self._patience.bear(error, lambda: owned.released)
+            try:
+                stands = self._store.next_offset(owned.claim)
+            except StoreUnavailable as again:
+                error = again
+                continue
+            if stands in (owned.mark.next_offset, mark.next_offset):
+                return stands == mark.next_offset
+            raise Fenced(
+                f"{owned.claim.generation.topic}[{owned.partition}] of projection {owned.claim.generation.projection} "
+                f"was left at offset {owned.mark.next_offset}, and after a failure of the database it stands at "
+                f"{stands}: the database was set back. Claim the partition again to go on from there"
+            ) from error
 
 
 class _Batch:
@@ -99,6 +136,8 @@ class _Batch:
 
     def __init__(self, folder: Folder[Any], depth: int, late: Late) -> None:
         self.tally = Tally()
+        self.heads: list[Head] = []
+        """The new heads of all entities, once they are written."""
         self._folder = folder
         self._depth = depth
         self._late = late
@@ -109,13 +148,12 @@ class _Batch:
         self._arrivals.setdefault(arrival.row.entity_id, []).append(arrival)
         self._events[arrival.row.offset] = event
 
-    def write(self, store: StoreBatch, cache: HeadCache) -> list[Head]:
-        """Fold and write all entities; return their new heads."""
+    def write(self, store: StoreBatch, cache: HeadCache) -> None:
+        """Fold and write all entities."""
         heads = self._heads(store, cache)
         corrected = {entity_id for entity_id, head in heads.items() if head.withdrawals}
         known = self._known(store, heads, corrected)
         withdrawn = store.withdrawn(corrected) if corrected else {}
-        written: list[Head] = []
         for group in self._groups(heads, known):
             starts = {entity_id: start for entity_id, start in group.items() if start is not None}
             tails = store.tails(starts) if starts else {}
@@ -130,8 +168,7 @@ class _Batch:
                 )
                 self._apply(entity_id, loaded, changes)
             store.write(changes)
-            written += changes.heads
-        return written
+            self.heads += changes.heads
 
     def _apply(self, entity_id: str, loaded: Loaded, changes: Changes) -> None:
         timeline = Timeline(entity_id, loaded, self._fold, self._depth, changes, self.tally, self._late)

@@ -18,7 +18,9 @@ _LOWEST = {
     "revoke_seconds": 0,
     "idle_seconds": 0,
     "clock_allowance_seconds": 0,
+    "store_patience_seconds": 0,
 }
+_SECONDS = tuple(name for name in _LOWEST if name.endswith("_seconds"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +37,8 @@ class WorkerSettings:
     :ivar revoke_seconds: how long a partition that is given up waits for the batch that is being applied.
     :ivar idle_seconds: how often the worker looks whether partitions are idle, so that ``known_at`` gets on there too.
     :ivar clock_allowance_seconds: by how much the log's clock may be behind the worker's.
+    :ivar store_patience_seconds: for how long a database that is away is waited for; by default for ever, with 0 not at
+        all.
     :ivar accept_topic: start although the topic's settings endanger the history; each problem is logged as a warning.
     :raises SettingsError: naming the setting that is out of range.
     """
@@ -48,6 +52,7 @@ class WorkerSettings:
     revoke_seconds: float = 10.0
     idle_seconds: float = 5.0
     clock_allowance_seconds: float = 5.0
+    store_patience_seconds: float | None = None
     accept_topic: bool = False
 
     @classmethod
@@ -70,11 +75,12 @@ class WorkerSettings:
         return cls(**found)
 
     def __post_init__(self) -> None:
-        for name in ("revoke_seconds", "idle_seconds", "clock_allowance_seconds"):
-            if not math.isfinite(getattr(self, name)):
+        given = {name: value for name in _LOWEST if (value := getattr(self, name)) is not None}
+        for name in given.keys() & _SECONDS:
+            if not math.isfinite(given[name]):
                 raise SettingsError(f"worker setting {name} must be a number of seconds")
-        for name, least in _LOWEST.items():
-            if getattr(self, name) < least:
+        for name, value in given.items():
+            if value < (least := _LOWEST[name]):
                 raise SettingsError(f"worker setting {name} must be at least {least}")
         if self.group == "":
             raise SettingsError("worker setting group must not be empty")
@@ -100,12 +106,11 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "revoke_seconds": float,
     "idle_seconds": float,
     "clock_allowance_seconds": float,
+    "store_patience_seconds": float,
     "accept_topic": _flag,
 }
 _KINDS = dict.fromkeys(_READERS, "a whole number") | {
     "partitions": "whole numbers separated by spaces",
-    "revoke_seconds": "a number of seconds",
-    "idle_seconds": "a number of seconds",
-    "clock_allowance_seconds": "a number of seconds",
+    **dict.fromkeys(_SECONDS, "a number of seconds"),
     "accept_topic": "true or false",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -16,11 +17,13 @@ from everwhen.projection import Projection, Tally, columns
 from everwhen.worker.fetcher import Fetcher
 from everwhen.worker.idle import IdleWatch
 from everwhen.worker.inbox import Inbox, Work
+from everwhen.worker.patience import Abandoned, Outage, Patience
 from everwhen.worker.projector import Owned, Projector
 from everwhen.worker.settings import WorkerSettings
 
 _log = logging.getLogger("everwhen.worker")
 _WAIT_SECONDS = 0.5
+_REJOIN_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,15 @@ class Worker:
         self._settings = settings
         self._notify = progress
         self._inbox = Inbox(settings.buffer_bytes)
+        self._outage = Outage(settings.store_patience_seconds)
+        self._patience = self._new_patience()
         self._watch = IdleWatch(projection.topic.name, store, clock, settings)
         self._stopping = False
         self._started = False
         self._progress = Progress(0, None, Tally())
         self._ends: dict[int, int] = {}
         self._given_up: dict[int, EverwhenError] = {}
+        self._fenced_at: float | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -85,7 +91,8 @@ class Worker:
         """Project until stopped, or until the present end of the log.
 
         Blocks. When a record cannot be applied its partition stops in front of it and the others go on; the error
-        is raised when they have reached the end, when this worker is stopped, or when no partition is left.
+        is raised when they have reached the end, when this worker is stopped, or when no partition is left. While the
+        database is away it waits, up to ``store_patience_seconds``, and stays a member of its group.
 
         :param until: ``"end"`` returns once everything is projected that stood in the log at the start.
         :return: what was done.
@@ -96,14 +103,17 @@ class Worker:
         :raises GenerationMismatch: if the store holds what other code or another version built.
         :raises RecordError: for the first record that could not be applied.
         :raises Fenced: if an explicitly named partition was claimed by another worker.
-        :raises StoreUnavailable: if the database cannot be reached; what was committed stays.
+        :raises StoreUnavailable: if the database was away for longer; what was committed stays.
         """
         if until not in (None, "end"):
             raise ArgumentError("until must be 'end' or left out")
         if self._started:
             raise ClosedError("this worker has run already; make a new one")
         self._started = True
-        fetcher, projector = self._start()
+        try:
+            fetcher, projector = self._start()
+        except Abandoned:
+            return self._progress
         try:
             self._loop(fetcher, projector, to_end=until == "end")
         finally:
@@ -128,11 +138,14 @@ class Worker:
         projection.check_complete()
         topic = self._log.describe(projection.topic.name)
         self._check_topic(projection.topic.name)
-        projector = Projector(projection, self._store, depth=self._settings.depth)
-        generation = self._store.prepare(blueprint(projection))
-        fetcher = Fetcher(self._log, topic, self._store, generation, self._inbox, self._settings)
+        projector = Projector(projection, self._store, depth=self._settings.depth, patience=self._patience)
+        generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection)))
+        fetcher = Fetcher(self._log, topic, self._store, generation, self._inbox, self._settings, self._new_patience())
         fetcher.start()
         return fetcher, projector
+
+    def _new_patience(self) -> Patience:
+        return Patience(self._outage, lambda: self._stopping)
 
     def _check_topic(self, topic: str) -> None:
         problems = self._log.topic_problems(topic)
@@ -153,6 +166,8 @@ class Worker:
                 return
             if self._nothing_left():
                 return
+            if self._must_rejoin():
+                fetcher.rejoin()
             if self._watch.due():
                 self._watch.look(self._inbox.idle(), fetcher.consumer)
 
@@ -164,7 +179,11 @@ class Worker:
         except Fenced as error:
             # In a group the new owner is known already or soon; an explicit partition is somebody's mistake.
             _log.warning("partition.fenced %s", error)
+            self._patience.succeeded()
+            self._fenced_at = time.monotonic()
             self._give_up(owned, error, final=self._settings.partitions is not None)
+        except Abandoned:
+            _log.info("batch.abandoned %s[%d]@%d", self._projection.topic.name, owned.partition, owned.mark.next_offset)
         except RecordError as error:
             _log.error("partition.stopped %s", error)
             self._give_up(owned, error, final=True)
@@ -190,7 +209,10 @@ class Worker:
         new = [owned for owned in self._inbox.owned() if owned.partition not in self._ends]
         if not new:
             return
-        ends = fetcher.consumer.ends([owned.partition for owned in new])
+        try:
+            ends = fetcher.consumer.ends([owned.partition for owned in new])
+        except ClosedError:
+            return  # it is left for another one; what made it close is raised by the inbox
         left = sum(max(0, ends[owned.partition] - owned.mark.next_offset) for owned in new)
         self._ends |= ends
         self._progress = replace(self._progress, expected=(self._progress.expected or 0) + left)
@@ -209,10 +231,28 @@ class Worker:
             and owned.mark.next_offset >= self._ends.get(owned.partition, owned.mark.next_offset + 1)
         ]
 
+    def _must_rejoin(self) -> bool:
+        """A partition has been fenced for so long that the group must think it is still ours.
+
+        Then a claim of an earlier owner came late, or the database was set back: nobody else goes on with it.
+        """
+        if self._fenced_at is None or time.monotonic() - self._fenced_at < _REJOIN_SECONDS:
+            return False
+        self._fenced_at = None
+        return any(
+            isinstance(error, Fenced) and partition not in self._given_up
+            for partition, error in self._inbox.stopped().items()
+        )
+
     def _nothing_left(self) -> bool:
         """Every partition that we own has been given up for good."""
         owned = self._inbox.owned()
-        return bool(owned) and bool(self._given_up) and all(each.partition in self._given_up for each in owned)
+        return (
+            self._inbox.joined
+            and bool(owned)
+            and bool(self._given_up)
+            and all(each.partition in self._given_up for each in owned)
+        )
 
 
 def blueprint(projection: Projection[Any]) -> Blueprint:
