@@ -20,7 +20,7 @@ from everwhen.projection.rows import Changes, Known, Version
 from everwhen.sql import SqlStore, lookups, wire
 from everwhen.sql.batch import SqlBatch
 from everwhen.sql.expressions import POSTGRESQL
-from everwhen.sql.postgres import _copy, _cursor
+from everwhen.sql.postgres import _copy, tuple_cursor
 from everwhen.sql.sqlite import SqliteWriter, _key
 from everwhen.sql.tables import GenerationTables
 
@@ -77,7 +77,7 @@ class _PlainBatch(SqlBatch):
             run(writer._head, changes.heads)
             return
         if changes.inserted:
-            _copy(_cursor(self._connection), self._insert, _packed(changes.inserted))
+            _copy(tuple_cursor(self._connection), self._insert, _packed(changes.inserted))
         super().write(Changes(heads=changes.heads))
 
 

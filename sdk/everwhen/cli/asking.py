@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from everwhen.cli.targets import load_projection
 from everwhen.connect import Reader
 from everwhen.errors import NotStored
-
-VALID_AT: Final = "At this instant, such as 2026-03-01T12:00:00Z; now if left out."
 
 
 class Source(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from everwhen.cli.asking import VALID_AT, asking
+from everwhen.cli.asking import asking
 from everwhen.cli.documents import (
     answer_document,
     answer_fields,
@@ -19,7 +19,7 @@ from everwhen.cli.documents import (
     state_cell,
 )
 from everwhen.cli.exits import Exit, outcome_of
-from everwhen.cli.options import basis_option, instant_option, json_option, known_at_option, option, store_option
+from everwhen.cli.options import VALID_AT, instant_option, json_option, option, point_options, store_option
 from everwhen.cli.output import to_json, write_fields, write_line, write_rows
 from everwhen.errors import ArgumentError
 from everwhen.instants import from_micros, parse_instant
@@ -30,9 +30,7 @@ from everwhen.reader import At, Changed, Diff, Explanation, Fact
 @click.argument("name", metavar="NAME")
 @click.argument("entity", metavar="ENTITY")
 @store_option
-@instant_option("--valid-at", VALID_AT)
-@known_at_option
-@basis_option
+@point_options
 @json_option
 def explain(
     name: str,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import click
@@ -53,6 +53,14 @@ basis_option = option(
     metavar="TOKEN",
     help="As known at this basis, which an earlier answer gave; the answer is the same for ever.",
 )
+VALID_AT: Final = "At this instant, such as 2026-03-01T12:00:00Z; now if left out."
+
+
+def point_options(command: F) -> F:
+    """Declare the options that say which point of both axes is asked about."""
+    return instant_option("--valid-at", VALID_AT)(known_at_option(basis_option(command)))
+
+
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 

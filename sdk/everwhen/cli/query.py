@@ -8,7 +8,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from everwhen.cli.asking import VALID_AT, asking
+from everwhen.cli.asking import asking
 from everwhen.cli.documents import (
     answer_document,
     answer_fields,
@@ -18,7 +18,7 @@ from everwhen.cli.documents import (
     state_cell,
 )
 from everwhen.cli.exits import Exit, outcome_of
-from everwhen.cli.options import basis_option, instant_option, json_option, known_at_option, option, store_option
+from everwhen.cli.options import basis_option, json_option, known_at_option, option, point_options, store_option
 from everwhen.cli.output import to_json, write_fields, write_line, write_rows
 from everwhen.cli.pairs import read_pairs
 from everwhen.reader import Answer, Audit, History, Status
@@ -28,9 +28,7 @@ from everwhen.reader import Answer, Audit, History, Status
 @click.argument("name", metavar="NAME")
 @click.argument("entity", metavar="ENTITY")
 @store_option
-@instant_option("--valid-at", VALID_AT)
-@known_at_option
-@basis_option
+@point_options
 @json_option
 def get(
     name: str,
@@ -132,9 +130,7 @@ def _explain_status(entity: str, status: Status) -> None:
 @click.command()
 @click.argument("name", metavar="NAME")
 @store_option
-@instant_option("--valid-at", VALID_AT)
-@known_at_option
-@basis_option
+@point_options
 @option("--deleted", is_flag=True, help="Also give the entities that are deleted at the instant.")
 @json_option
 def snapshot(

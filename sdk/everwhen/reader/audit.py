@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Generic, TypeVar
 
@@ -69,14 +69,7 @@ def belief(version: Version[S], held: Held) -> Belief[S]:
         return version.position._replace(offset=step.offset)
 
     return Belief(
-        state=version.state,
-        valid_from=version.valid_from,
-        valid_to=version.valid_to,
-        recorded_at=version.recorded_at,
-        superseded_at=version.superseded_at,
-        event_id=version.event_id,
-        event_type=version.event_type,
-        position=version.position,
+        **{field.name: getattr(version, field.name) for field in fields(Version)},
         known_from=from_micros(held.made.recorded_at),
         known_to=None if held.ended is None else from_micros(held.ended.recorded_at),
         made_by=position(held.made),

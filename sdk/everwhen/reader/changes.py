@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, TypeVar
 
-from everwhen.errors import ClosedError
 from everwhen.instants import from_micros
 from everwhen.ports.store import Changed as Found
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer
+from everwhen.reader.stream import Stream
 
 S = TypeVar("S")
 
@@ -35,42 +34,25 @@ class Changed(Generic[S]):
         return self.answer.entity_id
 
 
-class Changes(Generic[S]):
-    """An iterator over what changed. It holds a database connection until it is used up or closed.
+class Changes(Stream[Changed[S]]):
+    """An iterator over what changed.
 
-    Not thread-safe.
+    It holds a database connection until it is used up or closed. Not thread-safe.
     """
+
+    _spent = "these changes were used up or closed; ask for them again with the same basis"
 
     def __init__(
         self,
         source: AbstractContextManager[tuple[Basis, Iterator[Found]]],
         answer: Callable[[Found], Answer[S]],
     ) -> None:
+        super().__init__()
         self._answer = answer
-        self._stack = ExitStack()
-        marks, self._rows = self._stack.enter_context(source)
-        self.basis: Basis = marks
+        self.basis: Basis
         """Up to where these changes go. Give it to the next :meth:`everwhen.Reader.changes`: no gap, no repeat."""
-        self._closed = False
+        self.basis, self._rows = self._stack.enter_context(source)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Changed[S]]:
-        if self._closed:
-            raise ClosedError("these changes were used up or closed; ask for them again with the same basis")
-        try:
-            for found in self._rows:
-                yield Changed(valid_from=from_micros(found.valid_from), answer=self._answer(found))
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Free the connection. Idempotent."""
-        self._closed = True
-        self._stack.close()
+    def _items(self) -> Iterator[Changed[S]]:
+        for found in self._rows:
+            yield Changed(valid_from=from_micros(found.valid_from), answer=self._answer(found))

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from datetime import datetime
-from types import TracebackType
-from typing import Any, Final, Generic, Self, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
-from everwhen.errors import ArgumentError, ClosedError, InstantError
+from everwhen.errors import ArgumentError, InstantError
 from everwhen.instants import Micros, to_micros
 from everwhen.ports.store import StoreJoin
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer
 from everwhen.reader.answering import Answering
+from everwhen.reader.stream import Stream
 
 S = TypeVar("S")
 _Point: TypeAlias = tuple[str, Micros]
@@ -22,11 +22,13 @@ _CHUNK: Final = 2_000
 """Rows that are read and answered together."""
 
 
-class Join(Generic[S]):
+class Join(Stream[Answer[S]]):
     """An iterator over the answers to rows, one for each and in their order.
 
     It holds a database connection until it is used up or closed. Not thread-safe.
     """
+
+    _spent = "this join was used up or closed; ask for a new one (with its basis, for the same)"
 
     def __init__(
         self,
@@ -34,35 +36,16 @@ class Join(Generic[S]):
         rows: Iterable[tuple[str, datetime]],
         answering: Callable[[StoreJoin], Answering[S]],
     ) -> None:
+        super().__init__()
         self._rows = _iterator(rows)
-        self._stack = ExitStack()
         self._store = self._stack.enter_context(source)
         self._answering = answering(self._store)
         self.basis: Basis = self._answering.pin(self._store.marks)
         """What every answer of this join was computed from."""
-        self._closed = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __iter__(self) -> Iterator[Answer[S]]:
-        if self._closed:
-            raise ClosedError("this join was used up or closed; ask for a new one (with its basis, for the same)")
-        try:
-            for points in _chunks(self._rows):
-                yield from self._answers(points)
-        finally:
-            self.close()
-
-    def close(self) -> None:
-        """Free the connection. Idempotent."""
-        self._closed = True
-        self._stack.close()
+    def _items(self) -> Iterator[Answer[S]]:
+        for points in _chunks(self._rows):
+            yield from self._answers(points)
 
     def _answers(self, points: list[_Point]) -> list[Answer[S]]:
         # Sorted, so that neighbours in an index are looked at one after the other.

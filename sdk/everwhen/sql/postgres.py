@@ -77,12 +77,12 @@ class PostgresWriter:
 
     def look(self, connection: Any, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
         """Run the lookup for all keys in one statement."""
-        rows: Iterable[tuple[Any, ...]] = self._lookups[lookup].run(_cursor(connection), keys).fetchall()
+        rows: Iterable[tuple[Any, ...]] = self._lookups[lookup].run(tuple_cursor(connection), keys).fetchall()
         return rows
 
     def write(self, connection: Any, changes: Changes) -> None:
         """Execute the changes."""
-        cursor, tables = _cursor(connection), self._tables
+        cursor, tables = tuple_cursor(connection), self._tables
         self._remove.run(cursor, [_key(row) for row in changes.removed])
         self._update.run(cursor, [(*_key(row), row[5], row[6], row[13]) for row in changes.updated])
         if changes.inserted:
@@ -108,7 +108,7 @@ class _Keyed:
     def run(self, cursor: Any, rows: Sequence[Sequence[Any]]) -> Any:
         if rows:
             columns = zip(self._kinds, zip(*rows, strict=True), strict=True)
-            cursor.execute(self._text, {name: _Array(kind, values) for (name, kind), values in columns})
+            cursor.execute(self._text, {name: Array(kind, values) for (name, kind), values in columns})
         return cursor
 
 
@@ -170,7 +170,7 @@ def _copy(cursor: Any, text: str, block: bytes) -> None:
         copy.write(block)
 
 
-class _Array:
+class Array:
     """A parameter that is packed already."""
 
     __slots__ = ("data", "oid")
@@ -184,19 +184,20 @@ class _ArrayDumper(Dumper):
 
     format = Format.BINARY
 
-    def get_key(self, obj: _Array, format: PyFormat) -> Any:  # noqa: A002  # the name is psycopg's
-        return (_Array, obj.oid)
+    def get_key(self, obj: Array, format: PyFormat) -> Any:  # noqa: A002  # the name is psycopg's
+        return (Array, obj.oid)
 
-    def upgrade(self, obj: _Array, format: PyFormat) -> _ArrayDumper:  # noqa: A002
-        dumper = _ArrayDumper(_Array)
+    def upgrade(self, obj: Array, format: PyFormat) -> _ArrayDumper:  # noqa: A002
+        dumper = _ArrayDumper(Array)
         dumper.oid = obj.oid
         return dumper
 
-    def dump(self, obj: _Array) -> bytes:
+    def dump(self, obj: Array) -> bytes:
         return obj.data
 
 
-def _cursor(connection: Any) -> Any:
+def tuple_cursor(connection: Any) -> Any:
+    """Return a cursor that gives tuples, whatever the user's engine gives, and takes :class:`Array`."""
     cursor = connection.cursor(row_factory=tuple_row)
-    cursor.adapters.register_dumper(_Array, _ArrayDumper)
+    cursor.adapters.register_dumper(Array, _ArrayDumper)
     return cursor

@@ -16,7 +16,7 @@ from everwhen.projection.rows import Head
 from everwhen.sql import wire
 from everwhen.sql.found import NOTHING, VALID_TO, ask
 from everwhen.sql.join import Looked
-from everwhen.sql.postgres import _Array, _cursor
+from everwhen.sql.postgres import Array, tuple_cursor
 from everwhen.sql.queries import Queries
 
 _PLACE: Final = VALID_TO + 1
@@ -37,7 +37,7 @@ class ArrayPoints:
         assert queries.points is not None
         assert queries.heads_of is not None
         connection.execute(_ONLY_PROBES)
-        self._cursor = _cursor(connection)
+        self._cursor = tuple_cursor(connection)
         self._cursor.format = 1  # binary: nothing is parsed
         self._heads = queries.heads_of
         self._known: dict[str, Head | None] = {}
@@ -48,8 +48,8 @@ class ArrayPoints:
         entity_ids = [entity_id for entity_id, _ in points]
         heads = self._heads_of(entity_ids)
         arrays = {
-            "entity_ids": _Array(wire.TEXT, entity_ids),
-            "instants": _Array(wire.INSTANT, [valid_at for _, valid_at in points]),
+            "entity_ids": Array(wire.TEXT, entity_ids),
+            "instants": Array(wire.INSTANT, [valid_at for _, valid_at in points]),
         }
         rows: list[Sequence[Any]] = [NOTHING] * len(points)
         for row in self._statement.run(self._cursor, self._parameters | arrays).fetchall():
@@ -62,7 +62,7 @@ class ArrayPoints:
         if len(self._known) + len(missing) > _MOST_HEADS:
             self._known, missing = {}, set(entity_ids)
         if missing:
-            given = {"entity_ids": _Array(wire.TEXT, sorted(missing))}
+            given = {"entity_ids": Array(wire.TEXT, sorted(missing))}
             self._known |= dict.fromkeys(missing)
             self._known |= {row[0]: Head(*row) for row in self._heads.run(self._cursor, given).fetchall()}
         return self._known
