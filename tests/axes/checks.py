@@ -7,10 +7,11 @@ import json
 from typing import Any
 
 from everwhen.instants import from_micros
-from everwhen.reader import Status
+from everwhen.reader import History, Status
 from tests import oracle
 from tests.axes.logs import Log, reduce
 from tests.axes.world import World, basis_at, instants_around, shown
+from tests.ledger import Ledger
 
 
 def check_every_basis(world: World, log: Log) -> None:
@@ -41,42 +42,55 @@ def check_known_at(world: World, log: Log) -> None:
     for entity, entries in log.entries.items():
         times = {e.recorded_at + d for e in entries for d in (-1, 0, 1)}
         for known in sorted(time for time in times if time <= watermark):
-            basis = oracle.basis_of(entries, known)
-            for instant in instants_around(log):
-                answer = world.reader.get(entity, valid_at=from_micros(instant), known_at=from_micros(known))
-                assert shown(answer) == oracle.state(entries, instant, basis, reduce), (entity, known, instant)
+            basis, known_at = oracle.basis_of(entries, known), from_micros(known)
+            expected = [oracle.state(entries, instant, basis, reduce) for instant in instants_around(log)]
+            points = [(entity, from_micros(instant)) for instant in instants_around(log)]
+            answers = [world.reader.get(entity, valid_at=moment, known_at=known_at) for _, moment in points]
+            assert list(map(shown, answers)) == expected, (entity, known)
+            assert list(map(shown, world.reader.join(points, known_at=known_at))) == expected, (entity, known)
+            check_versions(world.reader.history(entity, known_at=known_at), entries, basis)
 
 
 def check_history(world: World, log: Log) -> None:
-    """The versions are the breakpoints of the state, as known now and at every basis."""
+    """Ask for the versions as known now and at every basis."""
     for entity, entries in log.entries.items():
+        check_versions(world.reader.history(entity), entries, log.end)
         for offset in sorted({e.offset + 1 for e in entries}):
-            basis = basis_at(entries, offset)
-            events = oracle.events(entries, offset)
-            begins = sorted({event.valid_at for event in events})
-            versions = list(world.reader.history(entity, basis=basis))
-            assert [from_micros(t) for t in begins] == [version.valid_from for version in versions]
-            ends = [from_micros(t) for t in begins[1:]] + [None] if begins else []
-            assert ends == [version.valid_to for version in versions]
-            for version, begin in zip(versions, begins, strict=True):
-                state = None if version.state is None else json.loads(version.state.model_dump_json())
-                assert state == oracle.state(entries, begin, offset, reduce)
+            check_versions(world.reader.history(entity, basis=basis_at(entries, offset)), entries, offset)
 
 
-def check_snapshots(world: World, told: list[Log], end: int) -> None:
-    """At every instant of any log: all entities that have a version there at the offset, each as the oracle has it."""
+def check_versions(history: History[Ledger], entries: list[oracle.Entry], basis: int) -> None:
+    """The versions are the breakpoints of the state."""
+    begins = sorted({event.valid_at for event in oracle.events(entries, basis)})
+    assert [from_micros(t) for t in begins] == [version.valid_from for version in history]
+    ends = [from_micros(t) for t in begins[1:]] + [None] if begins else []
+    assert ends == [version.valid_to for version in history]
+    for version, begin in zip(history, begins, strict=True):
+        state = None if version.state is None else json.loads(version.state.model_dump_json())
+        assert state == oracle.state(entries, begin, basis, reduce)
+
+
+def check_snapshots(world: World, told: list[Log], last: Log) -> None:
+    """At every instant of any log: all entities that have a version there, each as the oracle has it.
+
+    As known when the last log ended, by its basis and by its latest recorded time.
+    """
     entries = {entity: entries for log in told for entity, entries in log.entries.items()}
-    everything = [entry for each in entries.values() for entry in each]
+    basis = basis_at([entry for each in entries.values() for entry in each], last.end)
+    known = max(entry.recorded_at for each in last.entries.values() for entry in each)
+    by_basis = dict.fromkeys(entries, last.end)
+    by_time = {entity: oracle.basis_of(each, known) for entity, each in entries.items()}
     for instant in sorted({instant for log in told for instant in instants_around(log)}):
-        with world.reader.snapshot(
-            valid_at=from_micros(instant), basis=basis_at(everything, end), deleted=True
-        ) as snapshot:
-            found = {answer.entity_id: shown(answer) for answer in snapshot}
-        assert found == {
-            entity: oracle.state(each, instant, end, reduce)
-            for entity, each in entries.items()
-            if any(event.valid_at <= instant for event in oracle.events(each, end))
-        }
+        valid_at = from_micros(instant)
+        for snapshot, ends in (
+            (world.reader.snapshot(valid_at=valid_at, basis=basis, deleted=True), by_basis),
+            (world.reader.snapshot(valid_at=valid_at, known_at=from_micros(known), deleted=True), by_time),
+        ):
+            assert {answer.entity_id: shown(answer) for answer in snapshot} == {
+                entity: oracle.state(each, instant, ends[entity], reduce)
+                for entity, each in entries.items()
+                if any(event.valid_at <= instant for event in oracle.events(each, ends[entity]))
+            }
 
 
 def check_join(world: World, log: Log, offset: int | None) -> None:

@@ -70,5 +70,5 @@ def test_every_answer_equals_the_oracle_at_every_breakpoint_of_both_axes(
             told.append(log)
 
     check()
-    for log in {told[0].end: told[0], told[len(told) // 2].end: told[len(told) // 2], told[-1].end: told[-1]}.values():
-        check_snapshots(world, told, log.end)
+    for last in {log.end: log for log in (told[0], told[len(told) // 2], told[-1])}.values():
+        check_snapshots(world, told, last)
