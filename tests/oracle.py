@@ -6,7 +6,7 @@ user's function.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
 
@@ -42,6 +42,22 @@ def state(log: Iterable[Entry], valid_at: int, basis: int, reduce: Callable[[Any
         if entry.valid_at <= valid_at:
             folded = reduce(folded, entry.event)
     return folded
+
+
+def is_good(log: Iterable[Entry], basis: int, reduce: Callable[[Any, Any], Any], bad: Collection[int] = ()) -> bool:
+    """Whether a basis holds no record that cannot be read (``bad``) and its events can be folded."""
+    folded = None
+    try:
+        for entry in events(log, basis):
+            folded = reduce(folded, entry.event)
+    except ValueError:
+        return False
+    return all(offset >= basis for offset in bad)
+
+
+def good_basis(log: Iterable[Entry], basis: int, reduce: Callable[[Any, Any], Any], bad: Collection[int] = ()) -> int:
+    """The last good basis up to this one. At one that is not good the answer is that of the last good one before."""
+    return next(each for each in range(basis, -1, -1) if is_good(log, each, reduce, bad))
 
 
 def basis_of(log: Iterable[Entry], known_at: int) -> int:

@@ -29,6 +29,7 @@
     │   ├── MalformedRecord         bytes, headers or key that cannot be read
     │   ├── UnknownSchema           the writer's schema is not among the contracts
     │   ├── SplitEntity             an entity's records come from two partitions
+    │   ├── QuarantineLimit         too many records of a partition cannot be applied
     │   └── HandlerError            the projection's function raised, or returned something else
     ├── PartsError                  a real part for tests cannot be had; in everwhen.testing.parts
     └── AnswerError                 ``answer.require()``: there is no state, and this says why
@@ -140,7 +141,7 @@ class Fenced(StoreError):
 
 
 class RecordError(EverwhenError):
-    """One record of the log cannot be applied. Its partition stops in front of it."""
+    """One record of the log cannot be applied. It is kept aside, and parks its entity."""
 
 
 class MalformedRecord(RecordError):
@@ -148,11 +149,15 @@ class MalformedRecord(RecordError):
 
 
 class UnknownSchema(RecordError):
-    """The schema that the record was written with is not among the contracts."""
+    """The schema that the record was written with is not among the contracts. Its partition stops in front of it."""
 
 
 class SplitEntity(RecordError):
     """An entity has records in two partitions, whose offsets have no order between them."""
+
+
+class QuarantineLimit(RecordError):
+    """So many records of a partition cannot be applied that it stopped: rather the program is wrong than they are."""
 
 
 class HandlerError(RecordError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from everwhen.connect import open_store
 from everwhen.ports.log import Record, TopicDescription
 from everwhen.ports.store import Store
 from everwhen.positions import Mark
+from everwhen.projection import Late
 from everwhen.reader import Answer
 from everwhen.worker import blueprint
 from everwhen.worker.projector import Owned, Projector
@@ -23,12 +25,20 @@ from tests.ledger import Ledger
 class World:
     """One store that many random logs go through, one after the other, each with entities of its own."""
 
-    def __init__(self, url: str, schemas: Path, *, appends: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        schemas: Path,
+        *,
+        appends: bool = False,
+        made: Callable[[World], Projection[Ledger]] | None = None,
+    ) -> None:
         self.url = url
         self.appends = appends
         self.kind = "sqlite" if url.startswith("sqlite") else "postgres"
         self.topic: Topic = ledger.topic(schemas, partitions=1)
-        self.projection: Projection[Ledger] = ledger.projection(self.topic, late="append" if appends else "refold")
+        late: Late = "append" if appends else "refold"
+        self.projection = made(self) if made is not None else ledger.projection(self.topic, late=late)
         self.store: Store = open_store(url)
         self.reader = Reader(self.projection, url)
         self.generation = self.store.prepare(blueprint(self.projection))

@@ -10,6 +10,7 @@ from tests.mutation.selections import DEFINITION, EDGES, FOLDING, PLANE, REPLAY,
 _answering = partial(Bug, file="reader/answering.py")
 _chronicle = partial(Bug, file="reader/chronicle.py")
 _projector = partial(Bug, file="worker/projector.py")
+_batch = partial(Bug, file="worker/batch.py")
 
 _FINAL = STATUSES + "test_an_answer_is_final_when_no_record_can_change_it"
 _PARKED = STATUSES + "test_a_parked_entity_shows_the_state_up_to_the_event_before"
@@ -18,8 +19,8 @@ _PARKED_FROM = STATUSES + "test_an_entity_is_parked_from_the_very_record_on_that
 _PROJECTOR = [
     _projector(
         "recorded time goes back with the broker's clock",
-        before="            watermark = max(watermark, record.timestamp)\n",
-        after="            watermark = record.timestamp\n",
+        before="            recorded_at = max(watermark, record.timestamp)\n",
+        after="            recorded_at = record.timestamp\n",
         tests=(EDGES + "test_a_broker_clock_that_goes_backwards_does_not_take_recorded_time_back",),
     ),
     _projector(
@@ -28,7 +29,7 @@ _PROJECTOR = [
         after="        watermark = -1\n",
         tests=(EDGES + "test_a_broker_clock_that_goes_backwards_does_not_take_recorded_time_back",),
     ),
-    _projector(
+    _batch(
         "what an earlier batch withdrew is not looked up",
         before="        withdrawn = store.withdrawn(corrected) if corrected else {}\n",
         after="        withdrawn: dict[str, dict[str, int]] = {}\n",
@@ -36,16 +37,16 @@ _PROJECTOR = [
             "tests/worker/test_corrections.py::test_a_correction_that_arrives_before_its_target_keeps_it_from_counting",
         ),
     ),
-    _projector(
+    _batch(
         "entities of one group are applied again with the next",
         before="                    group, rows = {}, 0\n",
         after="                    rows = 0\n",
         tests=("tests/worker/test_backlog.py::test_entities_are_folded_again_a_few_at_a_time",),
     ),
-    _projector(
+    _batch(
         "late=append is not heard of when events are applied",
-        before="self._fold, self._depth, changes, self.tally, self._late)",
-        after="self._fold, self._depth, changes, self.tally)",
+        before="self._fold, rules.depth, changes, self.tally, rules.late)",
+        after="self._fold, rules.depth, changes, self.tally)",
         tests=(EDGES + "test_a_late_event_under_append_counts_from_the_latest_instant",),
     ),
 ]

@@ -11,6 +11,10 @@ REPEATED = _TIMELINE + "test_an_id_that_comes_again_is_judged_the_same_in_one_ba
 USED_ID = _TIMELINE + "test_a_withdrawal_under_a_used_id_that_names_another_event_is_a_conflict"
 BOUNDS = "tests/timeline/test_bounds.py::"
 
+PASSAGE = "tests/timeline/test_passage.py::"
+LAST_GOOD = PASSAGE + "test_rows_are_those_of_the_last_good_basis"
+CUTS = PASSAGE + "test_batches_do_not_show"
+
 _CHRONICLE = "tests/timeline/test_chronicle.py::"
 FOLDING = _CHRONICLE + "test_folding_gives_what_the_rows_would_have"
 DEFINITION = _CHRONICLE + "test_folding_says_what_the_definition_says"

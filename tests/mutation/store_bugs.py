@@ -226,7 +226,7 @@ _BATCHES = [
     ),
     Bug(
         "the first withdrawal of an entity is not noticed",
-        file="worker/projector.py",
+        file="worker/batch.py",
         before="for entity_id, head in heads.items() if head.withdrawals}",
         after="for entity_id, head in heads.items() if head.withdrawals > 1}",
         tests=(EDGES + "test_a_retracted_event_that_comes_again_is_a_duplicate",),

@@ -5,9 +5,23 @@ from __future__ import annotations
 from functools import partial
 
 from tests.mutation.bug import Bug
-from tests.mutation.selections import APPEND, BELIEFS, BOUNDS, EDGES, EVENTS, HEAD, REPEATED, USED_ID
+from tests.mutation.selections import (
+    APPEND,
+    BELIEFS,
+    BOUNDS,
+    CUTS,
+    EDGES,
+    EVENTS,
+    HEAD,
+    LAST_GOOD,
+    PASSAGE,
+    REPEATED,
+    USED_ID,
+)
 
 _bug = partial(Bug, file="projection/timeline.py")
+_arrival = partial(Bug, file="projection/arrival.py")
+_passage = partial(Bug, file="projection/passage.py")
 
 _PLACES = [
     _bug(
@@ -33,13 +47,13 @@ _PLACES = [
         "                self._refold(key, key, row)\n",
         tests=(BELIEFS,),
     ),
-    _bug(
+    _arrival(
         "only the versions from the last of several late events on are loaded",
         before="    return min(touched, default=None)\n",
         after="    return max(touched, default=None)\n",
         tests=(BELIEFS,),
     ),
-    _bug(
+    _arrival(
         "the versions from a withdrawn event on are not loaded",
         before=" is not None and target.live:\n",
         after=" is not None and not target.live:\n",
@@ -110,8 +124,8 @@ _REPEATED = [
     ),
     _bug(
         "a duplicate in the same batch is folded again",
-        before="        self._known[row.event_id] = Known(\n",
-        after="        self._known[str(row.offset)] = Known(\n",
+        before="        self._known[row.event_id] = Known.of(",
+        after="        self._known[str(row.offset)] = Known.of(",
         tests=(BELIEFS,),
     ),
     _bug(
@@ -250,8 +264,8 @@ _BELIEFS = [
     ),
     _bug(
         "a late event while folding is put off does not move its beginning",
-        before="_Deferred(min(start[0], self._deferred.valid_from), by)",
-        after="_Deferred(self._deferred.valid_from, by)",
+        before="min(start[0], before.valid_from), by)",
+        after="before.valid_from, by)",
         tests=(BELIEFS,),
     ),
     _bug(
@@ -262,8 +276,8 @@ _BELIEFS = [
     ),
     _bug(
         "beliefs are said to be kept from the first put-off event on, not from the last",
-        before="_Deferred(min(start[0], self._deferred.valid_from), by)",
-        after="_Deferred(min(start[0], self._deferred.valid_from), self._deferred.by)",
+        before="min(start[0], before.valid_from), by)",
+        after="min(start[0], before.valid_from), by if before is None else before.by)",
         tests=(BELIEFS,),
     ),
     _bug(
@@ -335,8 +349,8 @@ _HEADS = [
     ),
     _bug(
         "the next batch lets a parked entity go",
-        before="quarantined_offset=head.quarantined_offset if head is not None else None",
-        after="quarantined_offset=None",
+        before="        self._parking = head.parking if head is not None else None\n",
+        after="        self._parking = None\n",
         tests=(BOUNDS + "test_what_parks_or_prunes_an_entity_outlives_its_next_batch",),
     ),
     _bug(
@@ -353,4 +367,55 @@ _HEADS = [
     ),
 ]
 
-BUGS = [*_PLACES, *_REPEATED, *_WITHDRAWALS, *_BELIEFS, *_HEADS]
+_PARKED = [
+    _bug(
+        "of a healed entity beliefs in between are said to be kept",
+        before="_Unstored(by.offset, by.recorded_at, MIN_MICROS)",
+        after="_Unstored(by.offset - 1, by.recorded_at, MIN_MICROS)",
+        tests=(LAST_GOOD,),
+    ),
+    _bug(
+        "an event that waited is believed from its own offset on",
+        before="            elif row.offset != by.offset:\n",
+        after="            elif believed is not None:\n",
+        tests=(CUTS, PASSAGE + "test_a_healed_entity_says_that_beliefs_in_between_are_not_kept"),
+    ),
+    _bug(
+        "a fold that failed is not begun again from where it failed",
+        before="self._deferred = self._deferred._replace(valid_from=rows[index].valid_from)",
+        after="self._deferred = self._deferred._replace(valid_from=MAX_MICROS)",
+        tests=(LAST_GOOD,),
+    ),
+    _passage(
+        "only what withdraws another event can help",
+        before="or (arrival.contributes and (row.valid_from, row.offset) < failing)",
+        after="or (arrival.contributes and row.valid_from < -1)",
+        tests=(LAST_GOOD,),
+    ),
+    _passage(
+        "a withdrawal cannot help",
+        before="    return row.withdraws is not None or (",
+        after="    return False or (",
+        tests=(LAST_GOOD,),
+    ),
+    _passage(
+        "an entity is parked in front of the last record that waits",
+        before="        first = place(self.queue[0].coming)\n",
+        after="        first = place(self.queue[-1].coming)\n",
+        tests=(LAST_GOOD,),
+    ),
+    _passage(
+        "a record that cannot be read is passed over",
+        before="        if isinstance(coming, Unread):\n            self._stuck = True\n",
+        after="        if isinstance(coming, Unread):\n            self._stuck = False\n",
+        tests=(PASSAGE + "test_a_record_that_cannot_be_read_parks_for_good",),
+    ),
+    _passage(
+        "what was applied before a record that fails stays in the batch",
+        before="        changes.rewind(marks)\n",
+        after="",
+        tests=(LAST_GOOD,),
+    ),
+]
+
+BUGS = [*_PLACES, *_REPEATED, *_WITHDRAWALS, *_BELIEFS, *_HEADS, *_PARKED]

@@ -61,6 +61,14 @@ class Rows:
 
     def apply(self, batch: Sequence[Entry], depth: int) -> None:
         arrivals = [arrival(entry) for entry in batch]
+        changes = Changes()
+        timeline = Timeline("e", self.loaded(arrivals), fold, depth, changes, self.tally, self.late)
+        for each in arrivals:
+            timeline.apply(each)
+        timeline.finish()
+        self.execute(changes)
+
+    def loaded(self, arrivals: Sequence[Arrival]) -> Loaded:
         wanted = {a.row.event_id for a in arrivals} | {a.row.withdraws for a in arrivals}
         known = {k: v for k, v in self.known().items() if k in wanted}
         start = since(self.head, arrivals, known, self.late)
@@ -69,12 +77,9 @@ class Rows:
         if start is not None:
             before = [row for row in ordered if row.valid_from < start]
             tail = before[-1:] + [row for row in ordered if row.valid_from >= start]
-        changes = Changes()
-        loaded = Loaded(self.head, start, tail, known, dict(self.withdrawn))
-        timeline = Timeline("e", loaded, fold, depth, changes, self.tally, self.late)
-        for each in arrivals:
-            timeline.apply(each)
-        timeline.finish()
+        return Loaded(self.head, start, tail, known, dict(self.withdrawn))
+
+    def execute(self, changes: Changes) -> None:
         for row in changes.removed:
             del self.versions[row.valid_from, row.offset]
         for row in changes.inserted:

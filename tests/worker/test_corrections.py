@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from everwhen import Answer, Publisher, Reader, Receipt, Status, Topic, Worker, WorkerSettings
-from everwhen.connect import open_log
-from everwhen.errors import MalformedRecord
+from everwhen.connect import open_log, open_store
+from everwhen.errors import EntityQuarantined
 from everwhen.event import Retracted
 from everwhen.projection import Tally
 from everwhen.testing.parts import KafkaAddress
@@ -279,7 +279,7 @@ def test_a_correction_of_a_type_that_is_ignored_still_withdraws(place: Place) ->
     assert place.notes() == ["1"]
 
 
-def test_a_retraction_without_a_target_stops_the_partition_in_front_of_it(place: Place) -> None:
+def test_a_retraction_without_a_target_parks_its_entity(place: Place) -> None:
     """It is not passed over: someone meant to take something back."""
     place.note("1", 1)
     record = ledger.Writer(place.topic).record(0, "a", Retracted(), occurred_at=1)
@@ -292,9 +292,13 @@ def test_a_retraction_without_a_target_stops_the_partition_in_front_of_it(place:
     writer.flush()
     writer.close()
     log.close()
-    with pytest.raises(MalformedRecord, match=r"@1, entity 'a': a retraction has no header ce_withdraws"):
-        place.project()
-    assert place.notes() == ["1"]
+    place.project()
+    with pytest.raises(EntityQuarantined):
+        place.notes()
+    store = open_store(place.store)
+    (row,) = store.quarantine("ledger").records()
+    store.close()
+    assert "@1, entity 'a': a retraction has no header ce_withdraws" in (row.error or "")
 
 
 def test_corrections_and_retractions_on_servers(

@@ -17,15 +17,13 @@ from everwhen.errors import (
     DeclarationError,
     Fenced,
     GenerationMismatch,
-    HandlerError,
-    MalformedRecord,
     SettingsError,
     TopicNotFound,
 )
 from everwhen.positions import Position
 from everwhen.worker import blueprint
 from tests import ledger
-from tests.ledger import Ledger, Noted, Poison, Skipped, Wiped
+from tests.ledger import Ledger, Noted, Skipped, Wiped
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -88,66 +86,6 @@ def test_an_ignored_event_moves_the_checkpoint_and_changes_nothing(place: Place)
     with Reader("ledger", place.store) as reader:
         assert sum(mark.next_offset for mark in reader.get("a").basis.values()) == 2
         assert len(reader.history("a")) == 1
-
-
-def test_a_handler_that_raises_stops_its_partition_in_front_of_the_event(place: Place) -> None:
-    """Records before it are committed, it and those after it are not; the other partition goes on; no payload shows."""
-    place.publish(*((f"e{i}", Noted(text="before")) for i in range(6)))
-    (at,) = place.publish(("e0", Poison()), start=T0 + timedelta(hours=1))
-    place.publish(*((f"e{i}", Noted(text="after")) for i in range(6)), start=T0 + timedelta(hours=2))
-    with Worker(place.projection, place.log, place.store) as worker, pytest.raises(HandlerError) as raised:
-        worker.run(until="end")
-    assert str(at) in str(raised.value)
-    assert "'e0'" in str(raised.value)
-    assert "ledger.poison" in str(raised.value)
-    assert "secret payload" not in str(raised.value)
-    assert isinstance(raised.value.__cause__, ValueError)
-    with Reader("ledger", place.store) as reader:
-        marks = reader.get("e0").basis
-    assert marks.next_offset(at.partition) == at.offset
-    after = {f"e{i}": place.notes(f"e{i}") for i in range(6)}
-    assert all(notes is not None and notes[0] == "before" for notes in after.values())
-    assert after["e0"] == ["before"]
-    assert any(notes == ["before", "after"] for notes in after.values())
-
-
-def test_a_stopped_partition_goes_on_after_the_code_was_mended(place: Place) -> None:
-    """Nothing was skipped: with a handler that works the result is that of an undisturbed run."""
-    place.publish(("a", Noted(text="1")), ("a", Poison()), ("a", Noted(text="2")))
-    with Worker(place.projection, place.log, place.store) as worker, pytest.raises(HandlerError):
-        worker.run(until="end")
-    assert place.notes("a") == ["1"]
-
-
-def test_a_state_is_required_where_a_handler_does_not_take_none(place: Place, tmp_path: Path) -> None:
-    """An event for an entity that does not exist yet is an error that says what is missing."""
-    strict = Projection(
-        "strict", version=1, topic=place.topic, state=Ledger, ignore=[Wiped, Poison, Skipped, ledger.Reset]
-    )
-
-    @strict.on(Noted)
-    def noted(state: Ledger, event: Noted) -> Ledger:
-        return state
-
-    place.publish(("a", Noted(text="1")))
-    with Worker(strict, place.log, place.store) as worker, pytest.raises(HandlerError, match="does not take None"):
-        worker.run(until="end")
-
-
-def test_a_record_that_is_not_ours_stops_the_partition_with_its_position(place: Place) -> None:
-    """Foreign bytes are neither skipped nor committed past."""
-    place.publish(("a", Noted(text="1")))
-    log = open_log(place.log)
-    writer = log.writer("ledger")
-    told: list[Position | None] = []
-    writer.send(b"a", b"\x00foreign", [], lambda position, error: told.append(position))
-    writer.flush()
-    writer.close()
-    log.close()
-    with Worker(place.projection, place.log, place.store) as worker, pytest.raises(MalformedRecord) as raised:
-        worker.run(until="end")
-    assert str(told[0]) in str(raised.value)
-    assert "ce_specversion" in str(raised.value)
 
 
 def test_a_missing_handler_is_named_before_anything_is_read(place: Place) -> None:
@@ -309,10 +247,11 @@ def test_settings_come_from_the_environment_and_a_mistake_is_named() -> None:
         "EVERWHEN_IDLE_SECONDS": "2",
         "EVERWHEN_CLOCK_ALLOWANCE_SECONDS": "0.25",
         "EVERWHEN_STORE_PATIENCE_SECONDS": "60",
+        "EVERWHEN_QUARANTINE_LIMIT_SHARE": "0.5",
         "EVERWHEN_ACCEPT_TOPIC": "yes",
     }
     read = WorkerSettings.from_environment(texts)
-    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, 2.0, 0.25, 60.0, True)
+    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, 2.0, 0.25, 60.0, 0.5, True)
     assert len(texts) == len(dataclasses.fields(WorkerSettings))
     assert WorkerSettings.from_environment({}) == WorkerSettings()
     for variable in texts.keys() - {"EVERWHEN_GROUP"}:

@@ -15,6 +15,7 @@ from everwhen.cli.knowledge import changes, diff, explain
 from everwhen.cli.logs import show_warnings
 from everwhen.cli.options import option
 from everwhen.cli.output import without_passwords
+from everwhen.cli.quarantine import quarantine
 from everwhen.cli.query import get, history, join, snapshot
 from everwhen.cli.schema import schema
 from everwhen.cli.topic import topic
@@ -65,7 +66,7 @@ def app(*, traceback: bool) -> None:
     show_warnings()
 
 
-for command in (worker, get, history, snapshot, join, explain, diff, changes, topic, schema):
+for command in (worker, get, history, snapshot, join, explain, diff, changes, quarantine, topic, schema):
     app.add_command(command)
 
 

@@ -92,6 +92,15 @@ def explanation_document(projection: str, found: Explanation[Any]) -> dict[str, 
             for each in found.withdrawn
         ],
         "conflicts": list(map(fact_document, found.conflicts)),
+        "discarded": [
+            {
+                "position": each.position._asdict(),
+                "recorded_at": instant(each.recorded_at),
+                "reason": each.reason,
+                "error": each.error,
+            }
+            for each in found.discarded
+        ],
     }
 
 

@@ -69,7 +69,7 @@ OUTCOMES = (
     Outcome(Exit.STORE_UNAVAILABLE, "the store cannot be reached; trying again may help", (StoreUnavailable,)),
     Outcome(Exit.NOT_FOUND, "no such topic, or no such projection in the store", (TopicNotFound, ProjectionNotFound)),
     Outcome(Exit.REFUSED, "the log or the store refused; trying again does not help", (EverwhenError,)),
-    Outcome(Exit.RECORD, "a record cannot be applied; its partition stands in front of it", (RecordError,)),
+    Outcome(Exit.RECORD, "records cannot be applied; their partition stands in front of them", (RecordError,)),
     Outcome(Exit.FENCED, "another worker has claimed the partition", (Fenced,)),
     Outcome(Exit.BEFORE_FIRST, "the instant lies before the entity's first event", status=Status.BEFORE_FIRST),
     Outcome(Exit.DELETED, "the entity is deleted at the instant", status=Status.DELETED),

@@ -45,10 +45,11 @@ def explain(
     """Print the events that were folded into an answer.
 
     First the answer, as get prints it; then the events in the order of folding; then every correction and retraction
-    of the entity with the event that it withdrew, and records that came under an event id that was taken. NAME is the
-    projection's name or MODULE:PROJECTION; only with the latter are the contents of events shown.
+    of the entity with the event that it withdrew, records that came under an event id that was taken, and records that
+    were discarded. NAME is the projection's name or MODULE:PROJECTION; only with the latter are the contents of events
+    shown.
 
-    With --json: one object with answer (as get --json), events, withdrawn and conflicts.
+    With --json: one object with answer (as get --json), events, withdrawn, conflicts and discarded.
 
     \b
     Example:
@@ -160,6 +161,8 @@ def _explanation_rows(found: Explanation[Any]) -> Iterator[Sequence[str]]:
             yield _fact_row("withdrawn", each.target)
     for fact in found.conflicts:
         yield _fact_row("conflict", fact)
+    for left_out in found.discarded:
+        yield "discarded", "-", shown(left_out.recorded_at), "-", str(left_out.position), left_out.reason
 
 
 def _difference_rows(found: Diff[Any]) -> Iterator[Sequence[str]]:

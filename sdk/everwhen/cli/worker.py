@@ -63,7 +63,8 @@ def worker(
     On SIGTERM, and on the first Ctrl-C, it finishes the batch in hand and exits with 0; a second Ctrl-C breaks the
     batch off, and nothing of it is kept. As many workers as the topic has partitions can share the work.
 
-    A record that cannot be applied stops its partition, and the others go on; the exit code tells it at the end.
+    A record that cannot be applied is kept aside and parks its entity: see everwhen quarantine. When too many cannot,
+    their partition stops and the others go on; the exit code tells it at the end.
 
     \b
     Example:

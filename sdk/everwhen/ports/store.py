@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 from everwhen.positions import Basis, Mark
-from everwhen.projection.rows import Changes, Conflict, Head, Known, Superseded, Version, Withdrawal
+from everwhen.projection.rows import Changes, Conflict, Head, Known, Quarantined, Superseded, Version, Withdrawal
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,10 @@ class StoreBatch(Protocol):
         """Return for each entity the event ids that were withdrawn, with the lowest offset that did so."""
         ...
 
+    def quarantined(self, entity_ids: Collection[str]) -> dict[str, list[Quarantined]]:
+        """Return for each entity the records that are kept aside and not discarded, in order of their positions."""
+        ...
+
     def write(self, changes: Changes) -> None:
         """Execute the changes."""
         ...
@@ -135,6 +139,8 @@ class EntityRows(NamedTuple):
     withdrawals: list[Withdrawal]
     conflicts: list[Conflict]
     """These three are in no particular order."""
+    discarded: Sequence[Quarantined] = ()
+    """Records that were kept aside and then left out for good, in no particular order."""
 
 
 class Changed(NamedTuple):
@@ -215,6 +221,41 @@ class StoreReader(Protocol):
         ...
 
 
+class StoreQuarantine(Protocol):
+    """The records of one generation that are kept aside. Thread-safe."""
+
+    @property
+    def generation(self) -> Generation:
+        """The generation whose records they are."""
+        ...
+
+    def records(self) -> list[Quarantined]:
+        """Return all of them in order of their positions, discarded ones included, without key, value and headers."""
+        ...
+
+    def record(self, partition: int, offset: int) -> Quarantined | None:
+        """Return one of them whole."""
+        ...
+
+    def ask(
+        self,
+        request: Literal["retry", "discard"],
+        *,
+        position: tuple[int, int] | None = None,
+        entity_id: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Write down what the worker that owns the partition shall do, for records that are not discarded.
+
+        :param position: of this partition and offset; without it and ``entity_id`` all of them.
+        :param entity_id: of this entity.
+        :param reason: why they are discarded.
+        :return: how many records are asked for.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        ...
+
+
 class Store(Protocol):
     """A database that holds generations. Thread-safe."""
 
@@ -267,6 +308,21 @@ class Store(Protocol):
         :param until: microseconds.
         :return: the partitions for which it was noted.
         :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def requests(self, claims: Sequence[Claim]) -> list[Quarantined]:
+        """Return the records of these partitions that something is asked for, in order of their positions.
+
+        :param claims: of one generation.
+        :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def quarantine(self, projection: str) -> StoreQuarantine:
+        """Open what is kept aside of the generation that answers for the projection.
+
+        :raises ProjectionNotFound: naming the projections that are there.
         """
         ...
 

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally, since
 from everwhen.projection.columns import columns
 from everwhen.projection.fold import Folder, envelope
+from everwhen.projection.passage import Coming, Passage, Unread, Waiting, may_help, place, straight
 from everwhen.projection.projection import Projection
-from everwhen.projection.timeline import Arrival, Fold, Late, Loaded, Tally, Timeline, since
+from everwhen.projection.timeline import Timeline
 
 __all__ = [
     "Arrival",
+    "Coming",
     "Fold",
     "Folder",
     "Late",
     "Loaded",
+    "Passage",
     "Projection",
     "Tally",
     "Timeline",
+    "Unread",
+    "Waiting",
     "columns",
     "envelope",
+    "may_help",
+    "place",
     "since",
+    "straight",
 ]

@@ -66,7 +66,7 @@ class Folder(Generic[S]):
         except Exception as error:
             raise HandlerError(
                 f"{self._where(row)}: {handler.name}() of projection {self._projection.name} raised "
-                f"{type(error).__name__}; mend the handler and start again"
+                f"{type(error).__name__}; mend the handler and retry the record"
             ) from error
         raise HandlerError(
             f"{self._where(row)}: {handler.name}() returned {type(after).__name__}; "

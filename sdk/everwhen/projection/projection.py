@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from everwhen.errors import DeclarationError
 from everwhen.event import Envelope, Event, Topic, event_type
+from everwhen.projection.arrival import Late
 from everwhen.projection.fingerprint import fingerprint
-from everwhen.projection.timeline import Late
 
 S = TypeVar("S", bound=BaseModel)
 E = TypeVar("E", bound=Event)

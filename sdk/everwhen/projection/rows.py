@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
 from everwhen.instants import Micros
 
+_PAYLOADS = {"event", "state", "value", "headers"}
+
 
 def _without_payload(row: Any) -> str:
     """A row for people to read, in logs and tracebacks too."""
-    shown = (f"{name}={value!r}" for name, value in row._asdict().items() if name not in ("event", "state"))
+    shown = (f"{name}={value!r}" for name, value in row._asdict().items() if name not in _PAYLOADS)
     return f"{type(row).__name__}({', '.join(shown)})"
 
 
@@ -89,6 +91,20 @@ class Conflict(NamedTuple):
     event_type: str
     event: bytes
 
+    @classmethod
+    def of(cls, row: Version) -> Conflict:
+        """Return the conflict of a record whose id is taken."""
+        return cls(
+            row.entity_id,
+            row.event_id,
+            row.offset,
+            row.partition,
+            row.recorded_at,
+            row.valid_from,
+            row.event_type,
+            row.event,
+        )
+
     def __repr__(self) -> str:
         return _without_payload(self)
 
@@ -121,6 +137,52 @@ class Head(NamedTuple):
     """The recorded time of the record at ``quarantined_offset``."""
     pruned_before: Micros | None = None
     """The history before this instant was dropped; ``None``: it is all there."""
+    failing_valid: Micros | None = None
+    """While parked: the instant of the event at which folding fails, with what waits put in; ``None`` while a record
+    cannot be read, so that no other can help."""
+    failing_offset: int | None = None
+    """The offset of that event."""
+
+    @property
+    def parking(self) -> Parking | None:
+        """Where the entity is parked."""
+        if self.quarantined_offset is None or self.quarantined_at is None:
+            return None
+        return Parking(self.quarantined_offset, self.quarantined_at, self.failing_valid, self.failing_offset)
+
+
+class Parking(NamedTuple):
+    """Where an entity is parked: in front of a record that cannot be applied."""
+
+    offset: int
+    recorded_at: Micros
+    failing_valid: Micros | None = None
+    failing_offset: int | None = None
+
+
+class Quarantined(NamedTuple):
+    """A record that is kept aside as it stood in the log: a row of ``quarantine``."""
+
+    partition: int
+    offset: int
+    entity_id: str | None
+    """``None`` where the key cannot be read; then it parks nothing."""
+    recorded_at: Micros
+    key: bytes | None
+    value: bytes | None
+    headers: str
+    """JSON: a list of ``[name, value]``, each value in base64 or null."""
+    error_class: str | None
+    """The name of the error's class; ``None`` where nothing was wrong with the record when it was last looked at."""
+    error: str | None
+    attempts: int
+    """How often it was tried as the first of its queue: once when it came, and at each retry."""
+    status: str
+    """``failed``, ``waiting`` behind a record that failed, or ``discarded``."""
+    reason: str | None
+    """Why it is to be discarded, or was."""
+    request: str | None
+    """What the worker is asked to do: ``retry`` or ``discard``."""
 
     def __repr__(self) -> str:
         return _without_payload(self)
@@ -140,6 +202,11 @@ class Known(NamedTuple):
     live: bool
     """It has a row in ``versions``; else it was withdrawn, or only withdraws another."""
 
+    @classmethod
+    def of(cls, row: Version, *, live: bool) -> Known:
+        """Return what is known of an event from now on."""
+        return cls(row.entity_id, row.event_id, row.valid_from, row.event_type, row.event, row.withdraws, live)
+
     def __repr__(self) -> str:
         return _without_payload(self)
 
@@ -157,3 +224,25 @@ class Changes:
     conflicts: list[Conflict] = field(default_factory=list)
     heads: list[Head] = field(default_factory=list)
     """One per touched entity: insert or replace."""
+    kept: list[Quarantined] = field(default_factory=list)
+    """Records to keep aside: insert or replace."""
+    released: list[Quarantined] = field(default_factory=list)
+    """Records that are kept aside no more."""
+
+    def add(self, other: Changes) -> None:
+        """Add the changes of ``other``."""
+        for each in fields(self):
+            getattr(self, each.name).extend(getattr(other, each.name))
+
+    def marks(self) -> tuple[int, int, int]:
+        """Return what :meth:`rewind` needs while one entity's records are applied."""
+        return len(self.superseded), len(self.withdrawals), len(self.conflicts)
+
+    def rewind(self, marks: tuple[int, int, int]) -> None:
+        """Take out what was added since, by an entity that was not finished."""
+        superseded, withdrawals, conflicts = marks
+        del self.superseded[superseded:], self.withdrawals[withdrawals:], self.conflicts[conflicts:]
+
+    def copy(self) -> Changes:
+        """Return changes that can be added to without touching these."""
+        return Changes(**{each.name: list(getattr(self, each.name)) for each in fields(self)})

@@ -16,88 +16,29 @@ and both axes stay exact.
 
 With ``late="append"`` log order decides: an event that contributes counts from the later of its own instant and the
 latest one among the events that count just before it. The definition above then holds for these instants.
+
+A basis is *good* if folding the events that count at it, in order, succeeds. At one that is not good the answer is that
+of the last good basis before it. So rows are those of the last good basis; the first record after it parks the entity,
+and that record and all that follow wait (:class:`~everwhen.projection.passage.Passage`). When one comes with which the
+fold succeeds, all are put in at once: beliefs in between were never held, so the head says of them that they are not
+stored, and folding finds that their bases are not good.
 """
 
 from __future__ import annotations
 
+import copy
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, NamedTuple, TypeAlias
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import NamedTuple, TypeAlias
 
-from everwhen.errors import SplitEntity
-from everwhen.instants import Micros
-from everwhen.projection.rows import Changes, Conflict, Head, Known, Superseded, Version, Withdrawal
-
-Fold: TypeAlias = Callable[[str | None, Version], str | None]
-"""Apply one event to the state before it (JSON, ``None`` where there is none); return the state after it."""
-
-Late: TypeAlias = Literal["refold", "append"]
-"""What happens to a late event: it is put in its place, or after everything that counts so far."""
+from everwhen.errors import HandlerError, SplitEntity
+from everwhen.instants import MIN_MICROS, Micros
+from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally
+from everwhen.projection.rows import Changes, Conflict, Head, Known, Parking, Superseded, Version, Withdrawal
 
 _Key: TypeAlias = tuple[Micros, int]
 """``(valid_from, offset)``: the order in which events are folded."""
-
-
-class Arrival(NamedTuple):
-    """One record of the log on its way into its entity's timeline."""
-
-    row: Version
-    """The version that it begins; its ``state`` is not known yet."""
-    contributes: bool = True
-    """It is folded. False for a retraction and for an ignored event: these can only withdraw another."""
-
-
-class Loaded(NamedTuple):
-    """What the store knows of an entity, as far as one batch needs it."""
-
-    head: Head | None = None
-    """Its row of ``entities``; ``None`` for a new entity."""
-    since: Micros | None = None
-    """What :func:`since` said; ``None``: no versions were loaded."""
-    tail: Sequence[Version] = ()
-    """Its versions, as ``StoreBatch.tails`` gives them for ``since``."""
-    known: Mapping[str, Known] = {}
-    """Those of the batch's event ids, and of the ids that it withdraws, that the entity already has."""
-    withdrawn: Mapping[str, int] = {}
-    """Event id to the lowest offset that withdrew it."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of records."""
-
-    applied: int = 0
-    duplicates: int = 0
-    conflicts: int = 0
-    ignored: int = 0
-    late: int = 0
-    refolded: int = 0
-    """Versions that stood already and were folded again."""
-
-    def add(self, other: Tally) -> None:
-        """Add the counts of ``other``."""
-        for each in fields(self):
-            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
-
-
-def since(
-    head: Head | None, arrivals: Iterable[Arrival], known: Mapping[str, Known], late: Late = "refold"
-) -> Micros | None:
-    """Say from which instant on the entity's versions must be loaded before the batch is applied.
-
-    :return: the instant; ``None`` when every event comes after all that is stored and withdraws nothing of it.
-    """
-    if head is None or head.last_valid is None:
-        return None
-    touched: list[Micros] = []
-    for row, contributes in arrivals:
-        inserts = contributes and late == "refold"
-        if inserts and row.valid_from < head.last_valid and row.event_id not in known:
-            touched.append(row.valid_from)
-        if row.withdraws is not None and (target := known.get(row.withdraws)) is not None and target.live:
-            touched.append(target.valid_from)
-    return min(touched, default=None)
 
 
 class _Deferred(NamedTuple):
@@ -166,6 +107,11 @@ class Timeline:
         self._partition = head.partition if head is not None else None
         self._last_offset = head.last_offset if head is not None else -1
         self._lead = head.lead if head is not None else 0
+        self._unstored_before = (
+            _Unstored(head.unstored_offset, head.unstored_at, head.unstored_valid) if head is not None else _STORED
+        )
+        self._parking = head.parking if head is not None else None
+        self._believed: Mapping[_Key, Version] | None = None
 
     def _split_floor(self, since: Micros) -> None:
         self._floor_valid = self._floor_state = None
@@ -186,9 +132,7 @@ class Timeline:
         if not contributes and row.withdraws is None:
             self._tally.ignored += 1
             return
-        self._known[row.event_id] = Known(
-            row.entity_id, row.event_id, row.valid_from, row.event_type, row.event, row.withdraws, contributes
-        )
+        self._known[row.event_id] = Known.of(row, live=contributes)
         self._tally.applied += 1
         withdrawn = self._withdraw(row, contributes) if row.withdraws is not None else None
         if contributes and self._appends:
@@ -199,10 +143,49 @@ class Timeline:
         elif inserted is not None:
             self._fold_in(inserted, row)
 
-    def finish(self) -> None:
-        """Add what the batch changes to ``changes``. Call once, after the last :meth:`apply`."""
+    def settle(self) -> None:
+        """Fold what was put off, so that an event that cannot be applied shows."""
         if self._deferred is not None:
             self._fold_deferred(self._deferred)
+
+    def fork(self) -> Timeline:
+        """Return a timeline that goes on from here without touching this one."""
+        fork = copy.copy(self)
+        vars(fork).update(_changes=self._changes.copy(), _tally=replace(self._tally), _rows=list(self._rows))
+        vars(fork).update(_known=dict(self._known), _withdrawn=dict(self._withdrawn))
+        return fork
+
+    def waiting(self) -> Timeline:
+        """Return a timeline that goes on from here, settled, and folds nothing of what it takes until :meth:`heal`."""
+        fork = self.fork()
+        vars(fork).update(_believed={_key(row): row for row in self._rows}, _deferred=None)
+        return fork
+
+    def heal(self, by: Version) -> _Key | None:
+        """Fold all that was taken since :meth:`waiting`, which ``by`` may make possible.
+
+        :return: ``None`` if that succeeds, and then go on as usual; else where the event stands at which it fails.
+        """
+        if (failing := self._fold_waiting()) is not None:
+            return failing
+        self._settle_waiting(by)
+        self._unstored_before = _Unstored(by.offset, by.recorded_at, MIN_MICROS)
+        self._believed = self._deferred = None
+        return None
+
+    def park(self, parking: Parking | None, partition: int) -> None:
+        """Say where the entity is parked from here on, if it is."""
+        self._parking, self._partition = parking, partition
+
+    def into(self, changes: Changes, tally: Tally) -> None:
+        """Add what the batch changes to those of other entities. Call once, instead of :meth:`finish`."""
+        self.finish()
+        changes.add(self._changes)
+        tally.add(self._tally)
+
+    def finish(self) -> None:
+        """Add what the batch changes to ``changes``. Call once, after the last :meth:`apply`."""
+        self.settle()
         changes, before = self._changes, self._stored
         if before:
             left = {_key(row): row for row in self._rows}
@@ -239,40 +222,23 @@ class Timeline:
             self._tally.duplicates += 1
             return True
         self._tally.conflicts += 1
-        self._changes.conflicts.append(
-            Conflict(
-                entity_id=row.entity_id,
-                event_id=row.event_id,
-                offset=row.offset,
-                partition=row.partition,
-                recorded_at=row.recorded_at,
-                valid_from=row.valid_from,
-                event_type=row.event_type,
-                event=row.event,
-            )
-        )
+        self._changes.conflicts.append(Conflict.of(row))
         return True
 
     def _withdraw(self, by: Version, contributes: bool) -> _Key | None:
         """Take out what ``by`` names; return where it stood, ``None`` if it does not stand there."""
         assert by.withdraws is not None
-        self._changes.withdrawals.append(
-            Withdrawal(
-                by.entity_id,
-                by.withdraws,
-                by.offset,
-                by.partition,
-                by.recorded_at,
-                by.event_id,
-                by.event_type,
-                b"" if contributes else by.event,
-            )
-        )
+        event = b"" if contributes else by.event
+        place = by.offset, by.partition, by.recorded_at
+        withdrawal = Withdrawal(by.entity_id, by.withdraws, *place, by.event_id, by.event_type, event)
+        self._changes.withdrawals.append(withdrawal)
         self._withdrawals += 1
         self._withdrawn.setdefault(by.withdraws, by.offset)
         for index, row in enumerate(self._rows):
             if row.event_id == by.withdraws:
                 del self._rows[index]
+                if self._believed is not None:
+                    row = self._believed.get(_key(row), row._replace(state=None))
                 self._changes.superseded.append(Superseded(row, by.offset, by.recorded_at, withdrawn=True))
                 return _key(row)
         return None
@@ -301,6 +267,8 @@ class Timeline:
         rows = self._rows
         if rows[-1] is not row:
             self._refold(key, key, row)
+        elif self._believed is not None:
+            self._put_off(key, row)
         elif self._deferred is None:
             before = rows[-2].state if len(rows) > 1 else self._floor_state
             rows[-1] = row._replace(state=self._fold(before, row))
@@ -311,10 +279,13 @@ class Timeline:
     def _refold(self, start: _Key, settled: _Key, by: Version) -> None:
         """Fold again from ``start`` because of ``by``; nothing after ``settled`` was inserted or taken out."""
         self._tally.late += 1
-        if self._deferred is not None:
-            self._deferred = _Deferred(min(start[0], self._deferred.valid_from), by)
-        elif not self._refold_exactly(start, settled, by):
-            self._deferred = _Deferred(start[0], by)
+        puts_off = self._deferred is not None or self._believed is not None
+        if puts_off or not self._refold_exactly(start, settled, by):
+            self._put_off(start, by)
+
+    def _put_off(self, start: _Key, by: Version) -> None:
+        before = self._deferred
+        self._deferred = _Deferred(start[0] if before is None else min(start[0], before.valid_from), by)
 
     def _refold_exactly(self, start: _Key, settled: _Key, by: Version) -> bool:
         """Fold at once and keep what was believed before; False, with nothing done, if that is too much to keep."""
@@ -353,13 +324,41 @@ class Timeline:
                 self._rows[index] = row._replace(state=state, refolded_offset=by.offset, refolded_at=by.recorded_at)
                 self._tally.refolded += 1
 
+    def _fold_waiting(self) -> _Key | None:
+        """Fold from the first event on whose state may be another; return where it fails, if it does."""
+        if self._deferred is None:
+            return None
+        rows = self._rows
+        first = bisect_left(rows, (self._deferred.valid_from, -1), key=_key)
+        state = self._state_before(first)
+        for index in range(first, len(rows)):
+            try:
+                state = self._fold(state, rows[index])
+            except HandlerError:
+                # The states before it hold until something is put in or taken out there.
+                self._deferred = self._deferred._replace(valid_from=rows[index].valid_from)
+                return _key(rows[index])
+            rows[index] = rows[index]._replace(state=state)
+        return None
+
+    def _settle_waiting(self, by: Version) -> None:
+        """Say of the states that differ from what was believed, and of events that waited, that ``by`` made them."""
+        assert self._believed is not None
+        for index, row in enumerate(self._rows):
+            believed = self._believed.get(_key(row))
+            if believed is not None and believed.state == row.state:
+                self._rows[index] = believed
+            elif row.offset != by.offset:
+                self._rows[index] = row._replace(refolded_offset=by.offset, refolded_at=by.recorded_at)
+                self._tally.refolded += believed is not None
+
     def _state_before(self, index: int) -> str | None:
         return self._rows[index - 1].state if index else self._floor_state
 
     # -- the head ------------------------------------------------------------------------------------------------
 
     def _new_head(self, more: int) -> Head:
-        head, rows = self._head, self._rows
+        head, rows, parking = self._head, self._rows, self._parking
         assert self._partition is not None
         first_valid = rows[0].valid_from if rows else None
         if self._floor_valid is not None and head is not None:
@@ -375,15 +374,16 @@ class Timeline:
             lead=self._lead,
             withdrawals=self._withdrawals,
             **self._unstored()._asdict(),
-            quarantined_offset=head.quarantined_offset if head is not None else None,
-            quarantined_at=head.quarantined_at if head is not None else None,
+            quarantined_offset=parking.offset if parking is not None else None,
+            quarantined_at=parking.recorded_at if parking is not None else None,
             pruned_before=head.pruned_before if head is not None else None,
+            failing_valid=parking.failing_valid if parking is not None else None,
+            failing_offset=parking.failing_offset if parking is not None else None,
         )
 
     def _unstored(self) -> _Unstored:
         """What the head says about beliefs that are not stored, extended by those of this batch."""
-        head, deferred = self._head, self._deferred
-        before = _Unstored(head.unstored_offset, head.unstored_at, head.unstored_valid) if head is not None else _STORED
+        before, deferred = self._unstored_before, self._deferred
         if deferred is None:
             return before
         by, valid = deferred.by, deferred.valid_from

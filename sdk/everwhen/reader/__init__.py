@@ -6,7 +6,7 @@ from everwhen.reader.answer import Answer, History, Status, Version
 from everwhen.reader.audit import Audit, Belief
 from everwhen.reader.changes import Changed, Changes
 from everwhen.reader.diff import Diff, FieldChange
-from everwhen.reader.explanation import Explanation, Fact, Withdrawn
+from everwhen.reader.explanation import Discarded, Explanation, Fact, Withdrawn
 from everwhen.reader.join import Join
 from everwhen.reader.point import At
 from everwhen.reader.reader import Reader
@@ -22,6 +22,7 @@ __all__ = [
     "Changes",
     "DictStates",
     "Diff",
+    "Discarded",
     "Explanation",
     "Fact",
     "FieldChange",

@@ -34,13 +34,14 @@ class Answering(Generic[S]):
 
     def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
         """Say what is true of an entity at an instant."""
-        row, folded = found.row, False
+        row, folded, good = found.row, False, True
         if self._is_ahead(found):
             status, row = Status.NOT_YET_PROJECTED, None
         else:
             if found.unstored:
-                row, folded = self._fold_at(entity_id, valid_at), True
-            status = self._status(valid_at, found, row)
+                row, good = self._fold_at(entity_id, valid_at)
+                folded = True
+            status = self._status(valid_at, found, row) if good else Status.QUARANTINED
             if status is Status.TRUNCATED:
                 row = None
         basis = self.pin(found.marks)
@@ -58,14 +59,14 @@ class Answering(Generic[S]):
 
     def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
         """List the versions of an entity; of several at one instant the last."""
-        folded = found.unstored
+        folded, good = found.unstored, True
         if self._is_ahead(found):
             status, rows = Status.NOT_YET_PROJECTED, ()
         else:
             if folded:
-                chronicle = Chronicle(self._store.rows(entity_id)).replayed(self._states.folding(entity_id))
-                rows = chronicle.history(self._as_of)
-            status = self.history_status(found.head, exists=bool(rows))
+                chronicle, fold = Chronicle(self._store.rows(entity_id)), self._states.folding(entity_id)
+                rows, good = chronicle.replayed(fold).history(self._as_of), chronicle.is_good(self._as_of, fold)
+            status = self.history_status(found.head, exists=bool(rows)) if good else Status.QUARANTINED
         return History(
             entity_id=entity_id,
             status=status,
@@ -96,10 +97,10 @@ class Answering(Generic[S]):
             return as_of.basis
         return marks if as_of.known_at is None else Basis(marks.topic, marks.marks, as_of.known_at)
 
-    def _fold_at(self, entity_id: str, valid_at: Micros) -> VersionRow | None:
-        """Fold the events that count, where the belief asked for is not kept as rows."""
-        chronicle = Chronicle(self._store.rows(entity_id))
-        return chronicle.fold_at(valid_at, self._as_of, self._states.folding(entity_id))
+    def _fold_at(self, entity_id: str, valid_at: Micros) -> tuple[VersionRow | None, bool]:
+        """Fold the events that count, where the belief asked for is not kept as rows; say if its basis is good."""
+        chronicle, fold = Chronicle(self._store.rows(entity_id)), self._states.folding(entity_id)
+        return chronicle.fold_at(valid_at, self._as_of, fold), chronicle.is_good(self._as_of, fold)
 
     def _is_ahead(self, found: Found) -> bool:
         """Whether more is asked for than is projected, in the entity's partition or, while that is unknown, in any."""

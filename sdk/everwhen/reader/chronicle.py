@@ -6,13 +6,15 @@ kept as rows, and for questions about the axis of knowledge itself.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 from typing import NamedTuple
 
-from everwhen.instants import Micros
+from everwhen.errors import HandlerError
+from everwhen.instants import MAX_MICROS, Micros
 from everwhen.ports.store import AsOf, EntityRows, VersionRow
+from everwhen.positions import Basis, Mark
 from everwhen.projection import Arrival, Fold, Loaded, Tally, Timeline
 from everwhen.projection.rows import Changes, Superseded, Version, Withdrawal
 
@@ -89,13 +91,48 @@ class Chronicle:
             for (row, superseded_at), valid_to in zip(believed, ends, strict=False)
         ]
 
+    def is_good(self, as_of: AsOf, fold: Fold) -> bool:
+        """Say whether all that counted can be folded; else the answer is that of the last good basis before."""
+        try:
+            _folded(self.events(as_of), fold)
+        except HandlerError:
+            return False
+        return True
+
+    def last_good(self, as_of: AsOf, fold: Fold) -> AsOf:
+        """Return the point itself, or the last one before it at which all that counted can be folded."""
+        if self.is_good(as_of, fold):
+            return as_of
+        head, topic = self.rows.head, self.rows.marks.topic
+        assert head is not None
+        for offset, recorded_at in reversed(self._places()):
+            if self.counts(as_of, offset, recorded_at):
+                basis = Basis.of(topic, {head.partition: Mark(offset, MAX_MICROS)})
+                before = AsOf(as_of.valid_at, basis, as_of.known_at)
+                if self.is_good(before, fold):
+                    return before
+        raise AssertionError("nothing can be folded without an error")
+
     def fold_at(self, valid_at: Micros, as_of: AsOf, fold: Fold) -> VersionRow | None:
-        """Fold what counted up to an instant: the version that was valid there, ``None`` if there was none."""
+        """Fold what counted up to an instant: the version that was valid there, ``None`` if there was none.
+
+        At a basis that is not good it is that of the last good one before.
+        """
+        try:
+            return self._fold_at(valid_at, as_of, fold)
+        except HandlerError:
+            rows = self.replayed(fold).history(as_of)
+            here = bisect_right(rows, valid_at, key=lambda row: row.version.valid_from)
+            valid_to = rows[here].version.valid_from if here < len(rows) else None
+            return rows[here - 1]._replace(valid_to=valid_to) if here else None
+
+    def _fold_at(self, valid_at: Micros, as_of: AsOf, fold: Fold) -> VersionRow | None:
         events = self.events(as_of)
+        states = _states(events, fold)
         before = [row for row in events if row.valid_from <= valid_at]
         if not before:
             return None
-        last = before[-1]._replace(state=_folded(before, fold))
+        last = before[-1]._replace(state=states[len(before) - 1])
         valid_to = next((row.valid_from for row in events[len(before) :]), None)
         return VersionRow(last, valid_to, self._replaced_at(last, as_of, fold))
 
@@ -104,10 +141,55 @@ class Chronicle:
         changes = Changes()
         assert self.rows.head is not None
         timeline = Timeline(self.rows.head.entity_id, Loaded(), fold, _EVERYTHING, changes, Tally())
-        for arrival in self._arrivals():
-            timeline.apply(arrival)
-        timeline.finish()
+        try:
+            for arrival in self._arrivals():
+                timeline.apply(arrival)
+            timeline.finish()
+        except HandlerError:
+            return self._replayed_by_definition(fold)
         return Chronicle(self.rows._replace(versions=changes.inserted, superseded=changes.superseded))
+
+    def _replayed_by_definition(self, fold: Fold) -> Chronicle:
+        """Fold all that counts at every basis. At one that is not good, what was believed before it is still believed.
+
+        This takes the square of the number of records, and is done only for entities that were parked once.
+        """
+        believed: dict[tuple[Micros, int], Version] = {}
+        superseded: list[Superseded] = [
+            ended for ended in self.rows.superseded if ended.withdrawn and ended.ended_offset == ended.version.offset
+        ]
+        for offset, recorded_at in self._places():
+            events = self._events_below(offset + 1)
+            try:
+                states = _states(events, fold)
+            except HandlerError:
+                continue
+            now = {_key(row): _as_it_came(row)._replace(state=state) for row, state in zip(events, states, strict=True)}
+            for key, row in list(believed.items()):
+                if key not in now or now[key].state != row.state:
+                    superseded.append(Superseded(row, offset, recorded_at, withdrawn=key not in now))
+                    del believed[key]
+            for key, row in now.items():
+                if key not in believed:
+                    made_by_itself = row.offset == offset
+                    believed[key] = (
+                        row if made_by_itself else row._replace(refolded_offset=offset, refolded_at=recorded_at)
+                    )
+        versions = [believed[key] for key in sorted(believed)]
+        return Chronicle(self.rows._replace(versions=versions, superseded=superseded))
+
+    def _places(self) -> list[tuple[int, Micros]]:
+        """Every record of the entity that counts or withdraws another, in the order of the log."""
+        places = {(row.offset, row.recorded_at) for row, _ in self._facts()}
+        places |= {(each.offset, each.recorded_at) for each in self.rows.withdrawals}
+        return sorted(places)
+
+    def _events_below(self, offset: int) -> list[Version]:
+        return [
+            row
+            for row, ended in self._facts()
+            if row.offset < offset and (ended is None or ended.ended_offset >= offset)
+        ]
 
     def beliefs(self) -> list[Belief]:
         """Return every belief that was ever held, in the order in which they began. For complete rows.
@@ -140,6 +222,7 @@ class Chronicle:
                 row for row, ended in facts if row.offset <= offset and (ended is None or ended.ended_offset > offset)
             ]
             if not events or events[-1].offset != believed.offset or _folded(events, fold) != believed.state:
+                _folded(self._events_below(offset + 1), fold)  # at a basis that is not good it would still be believed
                 return recorded_at
         return None
 
@@ -222,10 +305,19 @@ def _as_it_came(row: Version) -> Version:
 
 
 def _folded(events: Iterable[Version], fold: Fold) -> str | None:
-    state: str | None = None
+    states = _states(events, fold)
+    return states[-1] if states else None
+
+
+def _states(events: Iterable[Version], fold: Fold) -> list[str | None]:
+    """Fold events; return the state after each.
+
+    :raises HandlerError: if the basis at which they count is not good.
+    """
+    states: list[str | None] = []
     for row in events:
-        state = fold(state, row)
-    return state
+        states.append(fold(states[-1] if states else None, row))
+    return states
 
 
 def _withdrawing(withdrawal: Withdrawal) -> Version:

@@ -68,6 +68,22 @@ class Withdrawn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """A record that could not be applied, and that somebody decided to leave out.
+
+    :ivar position: where it stands in the log.
+    :ivar recorded_at: when the log took it.
+    :ivar reason: why it was left out, as they said.
+    :ivar error: why it could not be applied; ``None`` if it only waited for one that could not.
+    """
+
+    position: Position
+    recorded_at: datetime
+    reason: str
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation(Generic[S]):
     """An answer and where it comes from.
 
@@ -75,16 +91,20 @@ class Explanation(Generic[S]):
     :ivar events: the events that were folded into it, in the order of folding.
     :ivar withdrawn: every correction and retraction known at the answer's basis, in the order of the log.
     :ivar conflicts: records under an event id that the entity already had, with other content; they changed nothing.
+    :ivar discarded: records that could not be applied and were left out for good, on somebody's word.
     """
 
     answer: Answer[S]
     events: tuple[Fact, ...]
     withdrawn: tuple[Withdrawn, ...]
     conflicts: tuple[Fact, ...]
+    discarded: tuple[Discarded, ...] = ()
 
 
 class Explaining:
     """Shows an entity's rows as facts.
+
+    At a basis that is not good, the events that are folded into an answer are those of the last good one before it.
 
     :param chronicle: the entity's rows.
     :param states: decodes events.
@@ -96,9 +116,27 @@ class Explaining:
         self._states = states
         self._topic = topic
 
-    def events(self, as_of: AsOf) -> tuple[Fact, ...]:
-        """Return what is folded at a point of both axes."""
+    def events(self, as_of: AsOf, *, folded: bool = False) -> tuple[Fact, ...]:
+        """Return what is folded into the answer at a point of both axes.
+
+        :param folded: the answer was folded, so the basis may be one that is not good.
+        """
+        if folded and (head := self._chronicle.rows.head) is not None:
+            as_of = self._chronicle.last_good(as_of, self._states.folding(head.entity_id))
         return self.facts(row for row in self._chronicle.events(as_of) if row.valid_from <= as_of.valid_at)
+
+    def discarded(self, as_of: AsOf) -> tuple[Discarded, ...]:
+        """Return the records that were left out for good, of those that were known."""
+        return tuple(
+            Discarded(
+                position=Position(self._topic, each.partition, each.offset),
+                recorded_at=from_micros(each.recorded_at),
+                reason=each.reason or "",
+                error=each.error,
+            )
+            for each in sorted(self._chronicle.rows.discarded)
+            if self._chronicle.counts(as_of, each.offset, each.recorded_at)
+        )
 
     def withdrawn(self, as_of: AsOf) -> tuple[Withdrawn, ...]:
         """Return the corrections and retractions that were known."""

@@ -163,9 +163,10 @@ class Reader(Generic[S]):
         explaining, point = self._explaining(self._reader(), entity_id), _point_of(answer)
         return Explanation(
             answer=answer,
-            events=explaining.events(point),
+            events=explaining.events(point, folded=answer.folded),
             withdrawn=explaining.withdrawn(point),
             conflicts=explaining.conflicts(point),
+            discarded=explaining.discarded(point),
         )
 
     def diff(self, entity_id: str, a: Point, b: Point) -> Diff[S]:
@@ -180,7 +181,10 @@ class Reader(Generic[S]):
         marks = reader.marks()
         before, after = (self._ask(reader, entity_id, self._shared(reader, point, marks)) for point in (a, b))
         explaining = self._explaining(reader, entity_id)
-        folded = [{fact.position: fact for fact in explaining.events(_point_of(each))} for each in (before, after)]
+        folded = [
+            {fact.position: fact for fact in explaining.events(_point_of(each), folded=each.folded)}
+            for each in (before, after)
+        ]
         return Diff(
             before=before,
             after=after,

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from everwhen.instants import Micros
-from everwhen.projection.rows import Changes, Head, Known, Version
+from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
 from everwhen.sql import lookups
 from everwhen.sql.lookups import Lookup
 
@@ -68,6 +68,15 @@ class SqlBatch:
         for entity_id, target_id, offset in self._look(lookups.WITHDRAWN, _keys(entity_ids)):
             targets = found.setdefault(entity_id, {})
             targets[target_id] = min(offset, targets.get(target_id, offset))
+        return found
+
+    def quarantined(self, entity_ids: Collection[str]) -> dict[str, list[Quarantined]]:
+        """Return for each entity the records that are kept aside and not discarded, in order."""
+        found: dict[str, list[Quarantined]] = {}
+        for row in self._look(lookups.QUARANTINED, _keys(entity_ids)):
+            found.setdefault(row[2], []).append(Quarantined(*row))
+        for rows in found.values():
+            rows.sort()
         return found
 
     def write(self, changes: Changes) -> None:

@@ -12,7 +12,7 @@ from everwhen.errors import ArgumentError
 from everwhen.instants import MAX_MICROS, Micros
 from everwhen.ports.store import AsOf, EntityRows, Found, Generation, VersionRow
 from everwhen.positions import Basis, Mark
-from everwhen.projection.rows import Conflict, Head, Superseded, Version, Withdrawal
+from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Version, Withdrawal
 from everwhen.sql.queries import Queries, Timed
 from everwhen.sql.statement import Statement
 
@@ -97,7 +97,9 @@ def rows_of(cursor: Any, queries: Queries, generation: Generation, entity_id: st
     key = {"entity_id": entity_id}
     about = queries.about.run(cursor, key).fetchone()
     versions = queries.history.now.run(cursor, key).fetchall()
-    superseded, withdrawals, conflicts = (part.run(cursor, key).fetchall() for part in queries.parts.values())
+    superseded, withdrawals, conflicts, discarded = (
+        part.run(cursor, key).fetchall() for part in queries.parts.values()
+    )
     return EntityRows(
         marks=basis_of(generation.topic, about[0]),
         head=head_of(about[1:]),
@@ -105,6 +107,7 @@ def rows_of(cursor: Any, queries: Queries, generation: Generation, entity_id: st
         superseded=list(map(_superseded, superseded)),
         withdrawals=list(starmap(Withdrawal, withdrawals)),
         conflicts=list(starmap(Conflict, conflicts)),
+        discarded=list(starmap(Quarantined, discarded)),
     )
 
 

@@ -78,6 +78,11 @@ def _tails(tables: GenerationTables, *key: ColumnElement[Any]) -> Any:
     return union_all(select(*before.c), select(*rows).where(rows.entity_id == key[0], rows.valid_from >= key[1]))
 
 
+def _quarantined(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
+    rows = tables.quarantine.c
+    return select(*rows).where(rows.entity_id == key[0], rows.status != literal_column("'discarded'"))
+
+
 _ENTITY: dict[str, TypeEngine[Any]] = {"entity_id": Id}
 _EVENT: dict[str, TypeEngine[Any]] = {"entity_id": Id, "event_id": Id}
 
@@ -87,4 +92,5 @@ GONE = Lookup(_gone, _EVENT)
 WITHDRAWING = Lookup(_withdrawing, _EVENT)
 WITHDRAWN = Lookup(_withdrawn, _ENTITY)
 TAILS = Lookup(_tails, {"entity_id": Id, "since": Instant()})
-ALL = (HEADS, LIVE, GONE, WITHDRAWING, WITHDRAWN, TAILS)
+QUARANTINED = Lookup(_quarantined, _ENTITY)
+ALL = (HEADS, LIVE, GONE, WITHDRAWING, WITHDRAWN, TAILS, QUARANTINED)

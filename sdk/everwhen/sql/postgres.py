@@ -68,6 +68,8 @@ class PostgresWriter:
         self._remove = _compile_remove(tables.versions, dialect)
         self._update = _compile_update(tables.versions, dialect)
         self._head = _compile_upsert(tables.entities, dialect)
+        self._keep = _compile_upsert(tables.quarantine, dialect)
+        self._release = _compile_remove(tables.quarantine, dialect)
         self._insert = _copy_text(tables.versions, dialect)
         self._cold = {
             table: (_copy_text(table, dialect), [_kind(each.type) for each in table.c])
@@ -91,6 +93,8 @@ class PostgresWriter:
         self._append(cursor, tables.withdrawals, changes.withdrawals)
         self._append(cursor, tables.conflicts, changes.conflicts)
         self._head.run(cursor, changes.heads)
+        self._release.run(cursor, [row[:2] for row in changes.released])
+        self._keep.run(cursor, changes.kept)
 
     def _append(self, cursor: Any, table: Table, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
@@ -139,12 +143,12 @@ def _compile_update(rows: Table, dialect: Dialect) -> _Keyed:
     return _Keyed(clause, columns, dialect)
 
 
-def _compile_upsert(entities: Table, dialect: Dialect) -> _Keyed:
-    columns = _types(entities.c)
+def _compile_upsert(table: Table, dialect: Dialect) -> _Keyed:
+    columns, key = _types(table.c), [each.name for each in table.primary_key]
     given: Select[Any] = select(literal_column("*")).select_from(_given(columns))
-    head = postgres_insert(entities).from_select(list(columns), given)
-    renewed = {each.name: each for each in head.excluded if each.name != "entity_id"}
-    return _Keyed(head.on_conflict_do_update(index_elements=["entity_id"], set_=renewed), columns, dialect)
+    row = postgres_insert(table).from_select(list(columns), given)
+    renewed = {each.name: each for each in row.excluded if each.name not in key}
+    return _Keyed(row.on_conflict_do_update(index_elements=key, set_=renewed), columns, dialect)
 
 
 def _types(columns: Iterable[Column[Any]]) -> _Columns:

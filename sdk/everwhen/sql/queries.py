@@ -99,6 +99,7 @@ class Queries:
             table.name: Statement(lambda table=table: _of_entity(table), dialect)  # type: ignore[misc]
             for table in (self._tables.superseded, self._tables.withdrawals, self._tables.conflicts)
         }
+        self.parts["discarded"] = Statement(lambda: _discarded(self._tables.quarantine), dialect)
         """All rows of an entity in one table."""
 
     def _about(self) -> Select[Any]:
@@ -220,6 +221,10 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
 
 def _of_entity(table: Table) -> Select[Any]:
     return select(*table.c).where(table.c.entity_id == _ENTITY_ID)
+
+
+def _discarded(quarantine: Table) -> Select[Any]:
+    return _of_entity(quarantine).where(quarantine.c.status == literal_column("'discarded'"))
 
 
 def _one_row() -> Subquery:

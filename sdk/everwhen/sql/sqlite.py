@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Insert, bindparam, delete, insert, update
+from sqlalchemy import Insert, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.elements import ClauseElement
@@ -34,7 +34,10 @@ class SqliteWriter:
         self._supersede, _ = _compile(insert(tables.superseded))
         self._withdraw, _ = _compile(insert(tables.withdrawals))
         self._conflict, _ = _compile(insert(tables.conflicts))
-        self._head, _ = _compile(_upsert(tables))
+        self._head, _ = _compile(_upsert(tables.entities))
+        self._keep, _ = _compile(_upsert(tables.quarantine))
+        kept = [column == bindparam(f"key_{column.name}") for column in tables.quarantine.primary_key]
+        self._release, _ = _compile(delete(tables.quarantine).where(*kept))
 
     def look(self, connection: Any, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         """Run the lookup key by key: there is no round trip to save, and a probe is all that it costs."""
@@ -54,6 +57,8 @@ class SqliteWriter:
         run(self._withdraw, changes.withdrawals)
         run(self._conflict, changes.conflicts)
         run(self._head, changes.heads)
+        run(self._release, (row[:2] for row in changes.released))
+        run(self._keep, changes.kept)
 
 
 def _compile(clause: ClauseElement) -> tuple[str, list[str]]:
@@ -67,7 +72,7 @@ def _compile_lookup(lookup: Lookup, tables: GenerationTables) -> tuple[str, list
     return text, [names.index(name) for name in wanted]
 
 
-def _upsert(tables: GenerationTables) -> Insert:
-    head = sqlite_insert(tables.entities)
-    renewed = {column.name: column for column in head.excluded if column.name != "entity_id"}
-    return head.on_conflict_do_update(index_elements=["entity_id"], set_=renewed)
+def _upsert(table: Table) -> Insert:
+    row, key = sqlite_insert(table), [column.name for column in table.primary_key]
+    renewed = {column.name: column for column in row.excluded if column.name not in key}
+    return row.on_conflict_do_update(index_elements=key, set_=renewed)

@@ -12,12 +12,14 @@ from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Blueprint, Claim, Generation
 from everwhen.positions import Mark
+from everwhen.projection.rows import Quarantined
 from everwhen.sql.batch import SqlBatch, Writer
 from everwhen.sql.catalog import Catalog
 from everwhen.sql.checkpoints import Checkpoints
 from everwhen.sql.database import Database
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.quarantine import SqlQuarantine, requested
 from everwhen.sql.reader import SqlReader
 from everwhen.sql.tables import GenerationTables, SharedTables
 
@@ -105,6 +107,22 @@ class SqlStore:
         :raises StoreUnavailable: if the database failed.
         """
         return self._checkpoints.note_quiet(stands, until)
+
+    def requests(self, claims: Sequence[Claim]) -> list[Quarantined]:
+        """Return the records of these partitions that something is asked for, in order of their positions.
+
+        :raises StoreUnavailable: if the database failed.
+        """
+        return requested(self._database, claims)
+
+    def quarantine(self, projection: str) -> SqlQuarantine:
+        """Open what is kept aside of the generation that answers for the projection.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises StoreMismatch: if the tables are of another schema version.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        return SqlQuarantine(self._database, self._catalog.live(projection))
 
     def reader(self, projection: str) -> SqlReader:
         """Open the generation that answers for the projection.

@@ -82,7 +82,17 @@ class GenerationTables:
         self.entities = table("entities", *_entity_columns(), sqlite_with_rowid=False, postgresql_with=_ROOM)
         self.withdrawals = table("withdrawals", *_withdrawal_columns(), sqlite_with_rowid=False)
         self.conflicts = table("conflicts", *_conflict_columns(), sqlite_with_rowid=False)
-        self.quarantine = table("quarantine", *_quarantine_columns(), sqlite_with_rowid=False)
+        self.quarantine = table("quarantine", *_quarantine_columns())
+        Index(f"{self.quarantine.name}_entity", self.quarantine.c.entity_id, self.quarantine.c.offset)
+        # Asked for every few seconds, and nearly always empty.
+        asked = self.quarantine.c.request.is_not(None)
+        Index(
+            f"{self.quarantine.name}_request",
+            self.quarantine.c.partition,
+            self.quarantine.c.offset,
+            sqlite_where=asked,
+            postgresql_where=asked,
+        )
 
 
 def _metadata(dialect: str) -> MetaData:
@@ -141,6 +151,8 @@ def _entity_columns() -> list[Column[Any]]:
         Column("unstored_at", Instant),
         Column("quarantined_at", Instant),
         Column("pruned_before", Instant),
+        Column("failing_valid", Instant),
+        Column("failing_offset", BigInteger),
     ]
 
 
@@ -179,9 +191,10 @@ def _quarantine_columns() -> list[Column[Any]]:
         Column("key", Blob),
         Column("value", Blob),
         Column("headers", JsonText, nullable=False),
-        Column("error_class", Text, nullable=False),
-        Column("error", Text, nullable=False),
+        Column("error_class", Text, comment="null for what only waits"),
+        Column("error", Text),
         Column("attempts", Integer, nullable=False),
-        Column("status", Text, nullable=False),
+        Column("status", Text, nullable=False, comment="failed, waiting or discarded"),
         Column("reason", Text),
+        Column("request", Text, comment="retry or discard, until the worker has done it"),
     ]

@@ -24,6 +24,7 @@ from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withd
 from everwhen.testing.store_answers import StoreAnswers
 from everwhen.testing.store_knowledge import StoreKnowledge
 from everwhen.testing.store_oracle import TOPIC
+from everwhen.testing.store_quarantine import StoreKept
 from everwhen.testing.store_quiet import StoreQuiet
 from everwhen.testing.store_samples import THINGS, OpenStore, blueprint, head, prepared, version
 
@@ -46,7 +47,7 @@ ODD_IDS = [
 EXTREMES = (MIN_MICROS, -1, 0, 1, 1_700_000_000_123_456, MAX_MICROS)
 
 
-class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet):
+class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept):
     """The suite. A subclass gives the fixture ``open_store``."""
 
     @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from everwhen.errors import ArgumentError
-from everwhen.ports.store import AsOf, Store
+from everwhen.ports.store import AsOf, EntityRows, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Superseded, Withdrawal
 from everwhen.testing.store_oracle import TOPIC
@@ -55,7 +55,7 @@ class StoreKnowledge:
         other = reader.rows("f").head
         assert other is not None
         assert other.pruned_before == 1
-        assert reader.rows("nobody") == (reader.marks(), None, [], [], [], [])
+        assert reader.rows("nobody") == EntityRows(reader.marks(), None, [], [], [], [], [])
 
     def test_what_changed_is_what_counts_now_or_counted_then(self, store: Store) -> None:
         """An event that came, from its instant on; one that was withdrawn; neither for one that came and went."""

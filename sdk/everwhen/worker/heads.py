@@ -42,6 +42,11 @@ class HeadCache:
         while self._size > self._limit and self._heads:
             self._size -= _weight(self._heads.popitem(last=False)[1])
 
+    def clear(self) -> None:
+        """Forget all: it is not known what the store holds."""
+        self._heads.clear()
+        self._size = 0
+
 
 def _weight(head: Head) -> int:
     return _FIXED_BYTES + len(head.state or "")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from everwhen.errors import MalformedRecord, RecordError
+from everwhen.errors import MalformedRecord, RecordError, UnknownSchema
 from everwhen.event import Event, Retracted, event_type, headers
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
@@ -52,7 +52,7 @@ class Intake:
             event = self._decode(record.value, record.headers)
             self._check_type(meta.type, event)
         except RecordError as error:
-            raise type(error)(f"{self._where(record)}: {error}") from error
+            raise type(error)(f"{self.where(record)}: {error}") from error
         row = Version(
             meta.entity_id,
             meta.occurred_at,
@@ -71,12 +71,18 @@ class Intake:
         )
         return Taken(Arrival(row, meta.type not in self._unfolded), event)
 
+    @staticmethod
+    def is_final(error: RecordError) -> bool:
+        """Whether a record is to blame for an error; else the contracts here may only be behind the publishers'."""
+        return not isinstance(error, UnknownSchema)
+
     def _check_type(self, named: str, event: Event) -> None:
         written = event_type(type(event))
         if written != named:
             raise MalformedRecord(f"header ce_type says {named}, the value is a {written}")
 
-    def _where(self, record: Record) -> str:
+    def where(self, record: Record) -> str:
+        """Say where a record stands and which entity it is about."""
         position = Position(self._topic, record.partition, record.offset)
         return f"{position}, entity {(record.key or b'')[: headers.ID_LIMIT].decode(errors='replace')!r}"
 

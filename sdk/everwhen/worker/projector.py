@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Final
+import logging
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+from weakref import WeakKeyDictionary
 
-from everwhen.errors import Fenced, RecordError, StoreUnavailable
-from everwhen.event import Event
-from everwhen.instants import Micros
+from everwhen.errors import Fenced, StoreUnavailable, UnknownSchema
 from everwhen.ports.log import Record
-from everwhen.ports.store import Claim, Store, StoreBatch
-from everwhen.positions import Mark
-from everwhen.projection import Arrival, Folder, Late, Loaded, Projection, Tally, Timeline, since
-from everwhen.projection.rows import Changes, Head, Known, Version
+from everwhen.ports.store import Claim, Store
+from everwhen.positions import Mark, Position
+from everwhen.projection import Folder, Projection, Tally
+from everwhen.projection.rows import Quarantined
+from everwhen.worker.batch import Batch, Rules
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
 from everwhen.worker.patience import Patience, no_patience
+from everwhen.worker.quarantine import Window
+from everwhen.worker.requests import decide
 
+_log = logging.getLogger("everwhen.worker")
 _LATE_STRIDE: Final = 4
-_TAIL_ROWS: Final = 50_000
-"""About how many stored versions are held at a time to be folded again; an entity's are not divided."""
 
 
 class Owned:
@@ -45,73 +47,110 @@ class Owned:
         return self.claim.partition
 
 
+class _Reading(NamedTuple):
+    """The records of one transaction, read and not yet applied."""
+
+    batch: Batch
+    mark: Mark
+    records: int
+    """How many of them could be read, up to one whose schema is not known."""
+    unknown: UnknownSchema | None
+
+
 class Projector:
     """Folds records into the store: one call, one partition, one transaction.
 
     :param projection: what to fold.
     :param store: where to.
     :param depth: how many superseded beliefs one batch may store for one entity.
+    :param limit_share: which share of a partition's records may be kept aside, before it stops.
     :param patience: with the store when a batch fails and it may pass; none if left out.
 
     Used by one thread.
     """
 
     def __init__(
-        self, projection: Projection[Any], store: Store, *, depth: int, patience: Patience | None = None
+        self,
+        projection: Projection[Any],
+        store: Store,
+        *,
+        depth: int,
+        limit_share: float = 1.0,
+        patience: Patience | None = None,
     ) -> None:
         self._store = store
-        self._depth = depth
-        self._intake = Intake(projection)
-        self._folder = Folder(projection)
-        self._late = projection.late
+        self._topic = projection.topic.name
+        self._limit = limit_share
+        self._rules = Rules(Intake(projection), Folder(projection), depth, projection.late)
+        self._windows: WeakKeyDictionary[Owned, Window] = WeakKeyDictionary()
         self._patience = patience or no_patience()
 
     def apply(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
         """Apply the records and move the checkpoint to ``reached``, the offset that comes after them.
 
-        When one of them cannot be applied, those before it are applied and committed first.
+        A record that cannot be applied is kept aside and parks its entity; all others go on.
 
-        :raises RecordError: for the first record that cannot be applied; the checkpoint then stands in front of it.
+        :raises UnknownSchema: for a record whose schema is not known yet; those before it are applied and committed,
+            and the checkpoint stands in front of it.
+        :raises QuarantineLimit: if too many records cannot be applied; nothing was written.
         :raises Fenced: if another worker has claimed the partition; nothing was written.
         :raises StoreUnavailable: if the database failed for longer than there is patience.
         :raises Abandoned: if the partition was taken away, or the worker told to stop, while the database was away;
             the batch is committed or not, as a whole, and whoever claims the partition finds out.
         """
-        try:
-            return self._apply_whole(owned, records, reached)
-        except RecordError:
-            if len(records) <= 1:
-                raise
-        middle = len(records) // 2
-        tally = self.apply(owned, records[:middle], records[middle].offset)
-        tally.add(self.apply(owned, records[middle:], reached))
-        return tally
-
-    def _apply_whole(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
         committed = False
         while not committed:
             # Read again for each attempt: a handler may have changed an event that it was given.
-            batch, mark = self._read(owned, records, reached)
+            reading = self._read(owned, records, reached)
+            if reading.unknown is not None and not reading.records:
+                raise reading.unknown
             try:
-                with self._store.batch(owned.claim, owned.mark.next_offset, mark) as transaction:
-                    batch.write(transaction, owned.heads)
+                self._write(owned, reading)
                 committed = True
             except StoreUnavailable as error:
-                committed = self._was_committed(owned, mark, error)
+                committed = self._was_committed(owned, reading.mark, error)
         self._patience.succeeded()
-        owned.mark = mark
-        owned.heads.put(batch.heads)
-        # Each batch of late events rewrites what comes after them once, however many they are.
-        owned.stride = _LATE_STRIDE if batch.tally.refolded > len(records) else 1
-        return batch.tally
+        self._committed(owned, reading)
+        if reading.unknown is not None:
+            raise reading.unknown
+        return reading.batch.tally
 
-    def _read(self, owned: Owned, records: Sequence[Record], reached: int) -> tuple[_Batch, Mark]:
-        batch = _Batch(self._folder, self._depth, self._late)
+    def carry_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:
+        """Do what is asked for with records of the partition that are kept aside, in one transaction.
+
+        :raises Fenced: if another worker has claimed the partition; nothing was written.
+        :raises StoreUnavailable: if the database failed; it was done or not, as a whole.
+        """
+        batch = Batch(self._rules, owned.partition)
+        try:
+            with self._store.batch(owned.claim, owned.mark.next_offset, owned.mark) as transaction:
+                done = decide(transaction, batch, requests)
+                batch.write(transaction, owned.heads)
+        except StoreUnavailable:
+            owned.heads.clear()  # it may have been committed
+            raise
+        owned.heads.put(batch.heads)
+        for message, row in done:
+            _log.info("quarantine.%s %s", message, self._place(row))
+        self._report(owned, batch)
+
+    def _read(self, owned: Owned, records: Sequence[Record], reached: int) -> _Reading:
+        batch = Batch(self._rules, owned.partition)
         watermark = owned.mark.watermark
-        for record in records:
-            watermark = max(watermark, record.timestamp)
-            batch.take(*self._intake.read(record, watermark))
-        return batch, Mark(reached, watermark)
+        for taken, record in enumerate(records):
+            recorded_at = max(watermark, record.timestamp)
+            try:
+                batch.take(record, recorded_at)
+            except UnknownSchema as error:
+                return _Reading(batch, Mark(record.offset, watermark), taken, error)
+            watermark = recorded_at
+        return _Reading(batch, Mark(reached, watermark), len(records), None)
+
+    def _write(self, owned: Owned, reading: _Reading) -> None:
+        window = self._window(owned)
+        with self._store.batch(owned.claim, owned.mark.next_offset, reading.mark) as transaction:
+            reading.batch.write(transaction, owned.heads)
+            window.check(reading.records, reading.batch.failed)
 
     def _was_committed(self, owned: Owned, mark: Mark, error: StoreUnavailable) -> bool:
         """Wait until the store is back; find out whether the batch that failed took effect all the same."""
@@ -130,88 +169,30 @@ class Projector:
                 f"{stands}: the database was set back. Claim the partition again to go on from there"
             ) from error
 
+    def _committed(self, owned: Owned, reading: _Reading) -> None:
+        batch = reading.batch
+        self._window(owned).add(reading.records, batch.failed)
+        owned.mark = reading.mark
+        owned.heads.put(batch.heads)
+        # Each batch of late events rewrites what comes after them once, however many they are.
+        owned.stride = _LATE_STRIDE if batch.tally.refolded > reading.records else 1
+        self._report(owned, batch)
 
-class _Batch:
-    """The records of one transaction, by entity."""
+    def _window(self, owned: Owned) -> Window:
+        window = self._windows.get(owned)
+        if window is None:
+            window = self._windows[owned] = Window(f"{self._topic}[{owned.partition}]", self._limit)
+        return window
 
-    def __init__(self, folder: Folder[Any], depth: int, late: Late) -> None:
-        self.tally = Tally()
-        self.heads: list[Head] = []
-        """The new heads of all entities, once they are written."""
-        self._folder = folder
-        self._depth = depth
-        self._late = late
-        self._arrivals: dict[str, list[Arrival]] = {}
-        self._events: dict[int, Event] = {}
+    def _report(self, owned: Owned, batch: Batch) -> None:
+        for row in batch.notes.parked:
+            _log.error("entity.parked in front of %s: %s", self._place(row), row.error)
+        for row in batch.notes.unkeyed:
+            _log.error("record.parked %s", row.error)
+        for entity_id, offset in batch.notes.healed:
+            position = Position(self._topic, owned.partition, offset)
+            _log.info("entity.healed %s, entity %r", position, entity_id)
 
-    def take(self, arrival: Arrival, event: Event) -> None:
-        self._arrivals.setdefault(arrival.row.entity_id, []).append(arrival)
-        self._events[arrival.row.offset] = event
-
-    def write(self, store: StoreBatch, cache: HeadCache) -> None:
-        """Fold and write all entities."""
-        heads = self._heads(store, cache)
-        corrected = {entity_id for entity_id, head in heads.items() if head.withdrawals}
-        known = self._known(store, heads, corrected)
-        withdrawn = store.withdrawn(corrected) if corrected else {}
-        for group in self._groups(heads, known):
-            starts = {entity_id: start for entity_id, start in group.items() if start is not None}
-            tails = store.tails(starts) if starts else {}
-            changes = Changes()
-            for entity_id, start in group.items():
-                loaded = Loaded(
-                    head=heads.get(entity_id),
-                    since=start,
-                    tail=tails.get(entity_id, ()),
-                    known=known.get(entity_id, {}),
-                    withdrawn=withdrawn.get(entity_id, {}),
-                )
-                self._apply(entity_id, loaded, changes)
-            store.write(changes)
-            self.heads += changes.heads
-
-    def _apply(self, entity_id: str, loaded: Loaded, changes: Changes) -> None:
-        timeline = Timeline(entity_id, loaded, self._fold, self._depth, changes, self.tally, self._late)
-        for arrival in self._arrivals[entity_id]:
-            timeline.apply(arrival)
-        timeline.finish()
-
-    def _fold(self, state: str | None, row: Version) -> str | None:
-        event = self._events.get(row.offset)
-        return self._folder.fold(state, row) if event is None else self._folder.apply(state, row, event)
-
-    def _groups(
-        self, heads: Mapping[str, Head], known: Mapping[str, Mapping[str, Known]]
-    ) -> Iterator[dict[str, Micros | None]]:
-        """Divide the entities so that few stored versions are in memory; say from where on each one's are needed."""
-        group: dict[str, Micros | None] = {}
-        rows = 0
-        for entity_id, arrivals in self._arrivals.items():
-            head = heads.get(entity_id)
-            start = since(head, arrivals, known.get(entity_id, {}), self._late)
-            if head is not None and start is not None:
-                if rows and rows + head.versions > _TAIL_ROWS:
-                    yield group
-                    group, rows = {}, 0
-                rows += head.versions
-            group[entity_id] = start
-        yield group
-
-    def _heads(self, store: StoreBatch, cache: HeadCache) -> dict[str, Head]:
-        heads = {entity_id: head for entity_id in self._arrivals if (head := cache.get(entity_id)) is not None}
-        missing = self._arrivals.keys() - heads.keys()
-        return heads | store.heads(missing) if missing else heads
-
-    def _known(
-        self, store: StoreBatch, heads: Mapping[str, Head], corrected: Collection[str]
-    ) -> dict[str, dict[str, Known]]:
-        pairs: set[tuple[str, str]] = set()
-        for entity_id in heads:
-            for row, _ in self._arrivals[entity_id]:
-                pairs.add((entity_id, row.event_id))
-                if row.withdraws is not None:
-                    pairs.add((entity_id, row.withdraws))
-        found: dict[str, dict[str, Known]] = {}
-        for known in store.known(pairs, corrected) if pairs else ():
-            found.setdefault(known.entity_id, {})[known.event_id] = known
-        return found
+    def _place(self, row: Quarantined) -> str:
+        position = Position(self._topic, row.partition, row.offset)
+        return f"{position}, entity {row.entity_id!r}" if row.entity_id is not None else f"{position}, without entity"

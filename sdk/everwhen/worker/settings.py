@@ -19,6 +19,7 @@ _LOWEST = {
     "idle_seconds": 0,
     "clock_allowance_seconds": 0,
     "store_patience_seconds": 0,
+    "quarantine_limit_share": 0,
 }
 _SECONDS = tuple(name for name in _LOWEST if name.endswith("_seconds"))
 
@@ -39,6 +40,8 @@ class WorkerSettings:
     :ivar clock_allowance_seconds: by how much the log's clock may be behind the worker's.
     :ivar store_patience_seconds: for how long a database that is away is waited for; by default for ever, with 0 not at
         all.
+    :ivar quarantine_limit_share: which share of a partition's latest 10,000 records may be impossible to apply, from 0
+        to 1; above it, and from 20 of them on, the partition stops.
     :ivar accept_topic: start although the topic's settings endanger the history; each problem is logged as a warning.
     :raises SettingsError: naming the setting that is out of range.
     """
@@ -53,6 +56,7 @@ class WorkerSettings:
     idle_seconds: float = 5.0
     clock_allowance_seconds: float = 5.0
     store_patience_seconds: float | None = None
+    quarantine_limit_share: float = 0.01
     accept_topic: bool = False
 
     @classmethod
@@ -79,6 +83,8 @@ class WorkerSettings:
         for name in given.keys() & _SECONDS:
             if not math.isfinite(given[name]):
                 raise SettingsError(f"worker setting {name} must be a number of seconds")
+        if not self.quarantine_limit_share <= 1:
+            raise SettingsError("worker setting quarantine_limit_share must be at most 1")
         for name, value in given.items():
             if value < (least := _LOWEST[name]):
                 raise SettingsError(f"worker setting {name} must be at least {least}")
@@ -107,10 +113,12 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "idle_seconds": float,
     "clock_allowance_seconds": float,
     "store_patience_seconds": float,
+    "quarantine_limit_share": float,
     "accept_topic": _flag,
 }
 _KINDS = dict.fromkeys(_READERS, "a whole number") | {
     "partitions": "whole numbers separated by spaces",
     **dict.fromkeys(_SECONDS, "a number of seconds"),
+    "quarantine_limit_share": "a share from 0 to 1",
     "accept_topic": "true or false",
 }

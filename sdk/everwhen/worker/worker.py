@@ -14,6 +14,7 @@ from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log
 from everwhen.ports.store import Blueprint, Store
 from everwhen.projection import Projection, Tally, columns
+from everwhen.worker.desk import RequestDesk
 from everwhen.worker.fetcher import Fetcher
 from everwhen.worker.idle import IdleWatch
 from everwhen.worker.inbox import Inbox, Work
@@ -72,6 +73,7 @@ class Worker:
         self._outage = Outage(settings.store_patience_seconds)
         self._patience = self._new_patience()
         self._watch = IdleWatch(projection.topic.name, store, clock, settings)
+        self._desk = RequestDesk(store, settings)
         self._stopping = False
         self._started = False
         self._progress = Progress(0, None, Tally())
@@ -90,9 +92,10 @@ class Worker:
     def run(self, until: Literal["end"] | None = None) -> Progress:
         """Project until stopped, or until the present end of the log.
 
-        Blocks. When a record cannot be applied its partition stops in front of it and the others go on; the error
-        is raised when they have reached the end, when this worker is stopped, or when no partition is left. While the
-        database is away it waits, up to ``store_patience_seconds``, and stays a member of its group.
+        Blocks. A record that cannot be applied is kept aside and parks its entity. When too many cannot, or the schema
+        of one is not known yet, its partition stops and the others go on; the error is raised when they have reached
+        the end, when this worker is stopped, or when no partition is left. While the database is away it waits, up to
+        ``store_patience_seconds``, and stays a member of its group.
 
         :param until: ``"end"`` returns once everything is projected that stood in the log at the start.
         :return: what was done.
@@ -101,7 +104,8 @@ class Worker:
         :raises TopicNotFound: if there is no such topic.
         :raises TopicSettingsError: if the topic's settings endanger the guarantee.
         :raises GenerationMismatch: if the store holds what other code or another version built.
-        :raises RecordError: for the first record that could not be applied.
+        :raises UnknownSchema: if a record was written with a schema that is not among the contracts.
+        :raises QuarantineLimit: if too many records of a partition cannot be applied.
         :raises Fenced: if an explicitly named partition was claimed by another worker.
         :raises StoreUnavailable: if the database was away for longer; what was committed stays.
         """
@@ -138,7 +142,13 @@ class Worker:
         projection.check_complete()
         topic = self._log.describe(projection.topic.name)
         self._check_topic(projection.topic.name)
-        projector = Projector(projection, self._store, depth=self._settings.depth, patience=self._patience)
+        projector = Projector(
+            projection,
+            self._store,
+            depth=self._settings.depth,
+            limit_share=self._settings.quarantine_limit_share,
+            patience=self._patience,
+        )
         generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection)))
         fetcher = Fetcher(self._log, topic, self._store, generation, self._inbox, self._settings, self._new_patience())
         fetcher.start()
@@ -159,6 +169,7 @@ class Worker:
             work = self._inbox.take(self._settings.batch_records, _WAIT_SECONDS)
             if to_end:
                 self._learn_ends(fetcher)
+            self._desk.look(self._going_on(), projector)
             if work is not None:
                 self._apply(fetcher, projector, work)
             if to_end and self._at_end():
@@ -192,6 +203,10 @@ class Worker:
             fetcher.hint(owned.partition, owned.mark.next_offset)
         finally:
             self._inbox.done()
+
+    def _going_on(self) -> list[Owned]:
+        stopped = self._inbox.stopped()
+        return [owned for owned in self._inbox.owned() if owned.partition not in stopped]
 
     def _give_up(self, owned: Owned, error: EverwhenError, *, final: bool) -> None:
         self._inbox.stop(owned.partition, error)

@@ -1,0 +1,292 @@
+"""The records of one transaction, by entity: what is loaded for them, how they are folded, and what is written."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from everwhen.errors import RecordError, SplitEntity
+from everwhen.event import Event
+from everwhen.instants import Micros
+from everwhen.ports.log import Record
+from everwhen.ports.store import StoreBatch
+from everwhen.projection import (
+    Arrival,
+    Coming,
+    Folder,
+    Late,
+    Loaded,
+    Passage,
+    Tally,
+    Timeline,
+    Unread,
+    Waiting,
+    may_help,
+    place,
+    since,
+    straight,
+)
+from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
+from everwhen.worker import quarantine
+from everwhen.worker.heads import HeadCache
+from everwhen.worker.intake import Intake
+
+_TAIL_ROWS: Final = 50_000
+"""About how many stored versions are held at a time to be folded again; an entity's are not divided."""
+
+
+class Rules(NamedTuple):
+    """How records become rows."""
+
+    intake: Intake
+    folder: Folder[Any]
+    depth: int
+    late: Late
+
+
+class Notes(NamedTuple):
+    """What is to be logged once the batch is committed."""
+
+    parked: list[Quarantined]
+    """The first record of each entity that was parked."""
+    unkeyed: list[Quarantined]
+    """Records that are kept aside and park nothing."""
+    healed: list[tuple[str, int]]
+    """Entities that go on, each with the offset of the first record that had waited."""
+
+
+class Batch:
+    """The records of one transaction.
+
+    :param rules: how they become rows.
+    :param partition: where they come from.
+    """
+
+    def __init__(self, rules: Rules, partition: int) -> None:
+        self.tally = Tally()
+        self.notes = Notes([], [], [])
+        self.heads: list[Head] = []
+        """The new heads of all entities, once they are written."""
+        self.failed = 0
+        """How many records could not be applied, those not counted that only wait for one."""
+        self._rules = rules
+        self._partition = partition
+        self._coming: dict[str, list[Coming]] = {}
+        self._unread: set[str] = set()
+        self._events: dict[int, Event] = {}
+        self._records: dict[int, tuple[Record, Micros]] = {}
+        self._aside: list[Quarantined] = []
+        self._queues: dict[str, list[Quarantined]] = {}
+        self._resumed: set[str] = set()
+
+    # -- what comes ----------------------------------------------------------------------------------------------
+
+    def take(self, record: Record, recorded_at: Micros) -> None:
+        """Read one more record, in offset order.
+
+        :raises UnknownSchema: if it was written with a schema that is not known yet.
+        """
+        coming = self._read(record, recorded_at)
+        entity_id = coming.row.entity_id if isinstance(coming, Arrival) else quarantine.entity_of(record)
+        self._records[record.offset] = record, recorded_at
+        if entity_id is not None:
+            self._coming.setdefault(entity_id, []).append(coming)
+            if isinstance(coming, Unread):
+                self._unread.add(entity_id)
+        elif isinstance(coming, Unread):
+            self._set_aside(quarantine.kept(record, recorded_at, coming.error))
+
+    def resume(self, entity_id: str, queue: Sequence[Quarantined]) -> None:
+        """Try what waits of a parked entity as if it came now.
+
+        :param queue: all of it that is to be tried, as stored.
+        """
+        self._resumed.add(entity_id)
+        self._queues[entity_id] = list(queue)
+        self._coming[entity_id] = self._comings(queue)
+
+    def _read(self, record: Record, recorded_at: Micros, *, again: bool = False) -> Coming:
+        try:
+            arrival, event = self._rules.intake.read(record, recorded_at)
+        except RecordError as error:
+            if not again and not self._rules.intake.is_final(error):
+                raise
+            return Unread(record.partition, record.offset, recorded_at, error)
+        self._events[record.offset] = event
+        return arrival
+
+    def _comings(self, queue: Iterable[Quarantined]) -> list[Coming]:
+        return [self._read(quarantine.record_of(row), row.recorded_at, again=True) for row in queue]
+
+    # -- what is written -----------------------------------------------------------------------------------------
+
+    def write(self, store: StoreBatch, cache: HeadCache) -> None:
+        """Fold and write all entities."""
+        heads = self._heads(store, cache)
+        self._leave_out_split(heads)
+        parked = {e for e, h in heads.items() if h.parking is not None and e not in self._resumed and e in self._coming}
+        helped = {entity_id for entity_id in parked if self._may_heal(heads[entity_id], self._coming[entity_id])}
+        self.heads += self._let_wait(store, {entity_id: heads[entity_id] for entity_id in parked - helped})
+        waiting = self._waiting(store, helped)
+        corrected = {entity_id for entity_id, head in heads.items() if head.withdrawals}
+        known = self._known(store, heads, corrected, waiting)
+        withdrawn = store.withdrawn(corrected) if corrected else {}
+        for group in self._groups(heads, known, waiting):
+            starts = {entity_id: start for entity_id, start in group.items() if start is not None}
+            tails = store.tails(starts) if starts else {}
+            changes = Changes()
+            for entity_id, start in group.items():
+                loaded = Loaded(
+                    head=heads.get(entity_id),
+                    since=start,
+                    tail=tails.get(entity_id, ()),
+                    known=known.get(entity_id, {}),
+                    withdrawn=withdrawn.get(entity_id, {}),
+                )
+                self._apply(entity_id, loaded, changes, waiting.get(entity_id, ()))
+            store.write(changes)
+            self.heads += changes.heads
+        if self._aside:
+            store.write(Changes(kept=self._aside))
+
+    def _apply(self, entity_id: str, loaded: Loaded, changes: Changes, waiting: Sequence[Waiting]) -> None:
+        rules, coming = self._rules, self._coming[entity_id]
+        if not waiting and entity_id not in self._unread and entity_id not in self._resumed:
+            timeline = Timeline(entity_id, loaded, self._fold, rules.depth, changes, self.tally, rules.late)
+            if straight(timeline, (each for each in coming if isinstance(each, Arrival)), changes, self.tally):
+                return
+        passage = Passage(entity_id, loaded, self._fold, rules.depth, rules.late, waiting)
+        passage.take(coming)
+        passage.finish(changes, self.tally)
+        self._keep(entity_id, passage.waiting, changes)
+        first = passage.waiting[0].offset if passage.waiting else None
+        before = loaded.head.quarantined_offset if loaded.head is not None else None
+        if before is not None and first != before:
+            self.notes.healed.append((entity_id, before))
+
+    def _fold(self, state: str | None, row: Version) -> str | None:
+        event = self._events.get(row.offset)
+        folder = self._rules.folder
+        return folder.fold(state, row) if event is None else folder.apply(state, row, event)
+
+    def _keep(self, entity_id: str, waiting: Sequence[Waiting], changes: Changes) -> None:
+        """Write which of the entity's records wait now, where that differs from what is stored."""
+        before = {row.offset: row for row in self._queues.get(entity_id, ())}
+        left = {each.offset for each in waiting}
+        changes.released += [row for offset, row in before.items() if offset not in left]
+        first = waiting[0].offset if waiting else None
+        tried = entity_id in self._resumed
+        for each in waiting:
+            row = before.get(each.offset)
+            if row is None:
+                changes.kept.append(self._kept(each.coming, each.error))
+            elif tried:
+                error = each.error
+                changes.kept.append(quarantine.waiting(row) if error is None else quarantine.failed(row, error))
+        if first is not None and (first not in before or tried):
+            self.notes.parked.append(next(row for row in changes.kept if row.offset == first))
+
+    def _kept(self, coming: Coming, error: RecordError | None) -> Quarantined:
+        self.failed += error is not None
+        return quarantine.kept(*self._records[place(coming).offset], error)
+
+    # -- entities that are parked --------------------------------------------------------------------------------
+
+    def _leave_out_split(self, heads: dict[str, Head]) -> None:
+        """Keep records aside whose entity has its records in another partition: no order puts them into its log."""
+        for entity_id in [e for e, head in heads.items() if head.partition != self._partition]:
+            head = heads.pop(entity_id)
+            for coming in self._coming.pop(entity_id):
+                record, recorded_at = self._records[place(coming).offset]
+                error = SplitEntity(
+                    f"{self._rules.intake.where(record)}: the entity's records so far are in partition "
+                    f"{head.partition}, and offsets of two partitions have no order between them. Publish with one "
+                    "partitioner (murmur2_random), and never change the number of partitions of an event topic; then "
+                    "discard this record"
+                )
+                self._set_aside(quarantine.kept(record, recorded_at, error))
+
+    def _set_aside(self, row: Quarantined) -> None:
+        self._aside.append(row)
+        self.notes.unkeyed.append(row)
+        self.failed += 1
+        self.tally.parked += 1
+
+    def _may_heal(self, head: Head, coming: Iterable[Coming]) -> bool:
+        if head.failing_valid is None or head.failing_offset is None:
+            return False
+        failing = head.failing_valid, head.failing_offset
+        return any(isinstance(each, Arrival) and may_help(each, failing) for each in coming)
+
+    def _let_wait(self, store: StoreBatch, parked: Mapping[str, Head]) -> list[Head]:
+        """Keep records aside that cannot put right what is wrong with their entity; return heads that are new."""
+        changes = Changes()
+        for entity_id, head in parked.items():
+            for coming in self._coming.pop(entity_id):
+                changes.kept.append(self._kept(coming, coming.error if isinstance(coming, Unread) else None))
+                self.tally.parked += 1
+            if entity_id in self._unread and head.failing_valid is not None:
+                changes.heads.append(head._replace(failing_valid=None, failing_offset=None))
+        if changes.kept:
+            store.write(changes)
+        return changes.heads
+
+    def _waiting(self, store: StoreBatch, helped: Collection[str]) -> dict[str, list[Waiting]]:
+        found: dict[str, list[Waiting]] = {}
+        for entity_id, rows in (store.quarantined(helped) if helped else {}).items():
+            queue = self._queues[entity_id] = [row for row in rows if row.partition == self._partition]
+            found[entity_id] = [
+                Waiting(coming, coming.error if isinstance(coming, Unread) else None) for coming in self._comings(queue)
+            ]
+        return found
+
+    # -- what is loaded ------------------------------------------------------------------------------------------
+
+    def _groups(
+        self,
+        heads: Mapping[str, Head],
+        known: Mapping[str, Mapping[str, Known]],
+        waiting: Mapping[str, Sequence[Waiting]],
+    ) -> Iterator[dict[str, Micros | None]]:
+        """Divide the entities so that few stored versions are in memory; say from where on each one's are needed."""
+        group: dict[str, Micros | None] = {}
+        rows = 0
+        for entity_id in self._coming:
+            head = heads.get(entity_id)
+            start = since(head, self._arrivals(entity_id, waiting), known.get(entity_id, {}), self._rules.late)
+            if head is not None and start is not None:
+                if rows and rows + head.versions > _TAIL_ROWS:
+                    yield group
+                    group, rows = {}, 0
+                rows += head.versions
+            group[entity_id] = start
+        yield group
+
+    def _arrivals(self, entity_id: str, waiting: Mapping[str, Sequence[Waiting]]) -> Iterable[Arrival]:
+        coming = self._coming[entity_id]
+        if entity_id in waiting:
+            coming = [*(each.coming for each in waiting[entity_id]), *coming]
+        return (each for each in coming if isinstance(each, Arrival))
+
+    def _heads(self, store: StoreBatch, cache: HeadCache) -> dict[str, Head]:
+        heads = {entity_id: head for entity_id in self._coming if (head := cache.get(entity_id)) is not None}
+        missing = self._coming.keys() - heads.keys()
+        return heads | store.heads(missing) if missing else heads
+
+    def _known(
+        self,
+        store: StoreBatch,
+        heads: Mapping[str, Head],
+        corrected: Collection[str],
+        waiting: Mapping[str, Sequence[Waiting]],
+    ) -> dict[str, dict[str, Known]]:
+        pairs: set[tuple[str, str]] = set()
+        for entity_id in heads.keys() & self._coming.keys():
+            for row, _ in self._arrivals(entity_id, waiting):
+                pairs.add((entity_id, row.event_id))
+                if row.withdraws is not None:
+                    pairs.add((entity_id, row.withdraws))
+        found: dict[str, dict[str, Known]] = {}
+        for known in store.known(pairs, corrected) if pairs else ():
+            found.setdefault(known.entity_id, {})[known.event_id] = known
+        return found
