@@ -221,7 +221,8 @@ def test_a_record_without_a_readable_key_parks_nothing(
 
 
 def test_retry_after_the_code_was_mended_gives_what_a_rebuild_gives(bank: Bank, tmp_path: Path) -> None:
-    """The mistake was in a function that the handler calls, so the projection is still the same."""
+    """But for the note that it was mended, without which others would not learn of it. The mistake was in a function
+    that the handler calls, so the projection is still the same."""
     bank.publish("a", Opened())
     for hour in range(1, 5):
         bank.publish("a", Deposited(amount=hour), hour)
@@ -237,8 +238,10 @@ def test_retry_after_the_code_was_mended_gives_what_a_rebuild_gives(bank: Bank, 
     again = f"sqlite:///{tmp_path}/again.db"
     bank.project(again)
     stores = [open_store(url) for url in (bank.store, again)]
-    rows = [store.reader("account").rows("a") for store in stores]
-    assert rows[0] == rows[1]
+    mended, rebuilt = (store.reader("account").rows("a") for store in stores)
+    assert mended.head is not None
+    assert (mended.head.mended_offset, mended.head.mended_from) == (5, 1)
+    assert mended._replace(head=mended.head._replace(mended_offset=None, mended_from=None)) == rebuilt
     for store in stores:
         store.close()
 
@@ -316,3 +319,23 @@ def test_a_share_is_a_share() -> None:
     for share in (-0.1, 1.5, float("nan")):
         with pytest.raises(SettingsError, match="quarantine_limit_share"):
             WorkerSettings(quarantine_limit_share=share)
+
+
+def test_changes_tell_of_an_entity_that_was_mended(bank: Bank) -> None:
+    """Although its records stand before the basis that changes are asked since, and from the first of them on."""
+    bank.publish("a", Opened())
+    bank.publish("a", Deposited(amount=1), hour=1)
+    bank.publish("a", Deposited(amount=2), hour=2)
+    bank.project()
+    with bank.reader() as reader:
+        with reader.changes() as before:
+            assert [each.entity_id for each in before] == ["a"]
+        bank.ask("discard", 1, reason="a mistake")
+        bank.project()
+        bank.publish("b", Opened(), hour=3)
+        bank.project()
+        with reader.changes(before.basis) as mended:
+            changed = [(each.entity_id, each.valid_from) for each in mended]
+        assert changed == [("a", T0 + 2 * HOUR), ("b", T0 + 3 * HOUR)]
+        with reader.changes(mended.basis) as nothing:
+            assert list(nothing) == []

@@ -86,6 +86,10 @@ class Passage:
             # What follows one that was parked or applied is tried as a whole again.
             size = len(coming) - start if taken else max(1, self._failed_after)
 
+    def mend(self, at: int, since: int) -> None:
+        """Say that what waited from the offset ``since`` on was tried anew when the log was read up to ``at``."""
+        self._timeline.mend(at, since)
+
     def finish(self, changes: Changes, tally: Tally) -> None:
         """Add what the records change to those of other entities. Call once, after the last :meth:`take`."""
         assert self.partition is not None
@@ -127,6 +131,7 @@ class Passage:
     def _add(self, parked: _Parked, coming: Coming, error: RecordError | None) -> None:
         if parked.add(coming, error):
             self._timeline, self._parked = parked.timeline, None
+            self._timeline.mend(place(coming).offset, parked.queue[0].offset)
             self._tally.healed += len(parked.queue) - 1
         else:
             self._tally.parked += 1

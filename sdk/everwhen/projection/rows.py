@@ -142,6 +142,11 @@ class Head(NamedTuple):
     cannot be read, so that no other can help."""
     failing_offset: int | None = None
     """The offset of that event."""
+    mended_offset: int | None = None
+    """Records from ``mended_from`` on were kept aside and count only since this offset, or were discarded then: a basis
+    up to it did not hold them."""
+    mended_from: int | None = None
+    """Where the first of them stands."""
 
     @property
     def parking(self) -> Parking | None:

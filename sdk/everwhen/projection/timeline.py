@@ -111,6 +111,7 @@ class Timeline:
             _Unstored(head.unstored_offset, head.unstored_at, head.unstored_valid) if head is not None else _STORED
         )
         self._parking = head.parking if head is not None else None
+        self._mended = (head.mended_offset, head.mended_from) if head is not None else (None, None)
         self._believed: Mapping[_Key, Version] | None = None
 
     def _split_floor(self, since: Micros) -> None:
@@ -176,6 +177,11 @@ class Timeline:
     def park(self, parking: Parking | None, partition: int) -> None:
         """Say where the entity is parked from here on, if it is."""
         self._parking, self._partition = parking, partition
+
+    def mend(self, at: int, since: int) -> None:
+        """Say that records from ``since`` on, which were kept aside, count from the offset ``at`` on, or never will."""
+        before = self._mended[1]
+        self._mended = at, since if before is None else min(since, before)
 
     def into(self, changes: Changes, tally: Tally) -> None:
         """Add what the batch changes to those of other entities. Call once, instead of :meth:`finish`."""
@@ -379,6 +385,8 @@ class Timeline:
             pruned_before=head.pruned_before if head is not None else None,
             failing_valid=parking.failing_valid if parking is not None else None,
             failing_offset=parking.failing_offset if parking is not None else None,
+            mended_offset=self._mended[0],
+            mended_from=self._mended[1],
         )
 
     def _unstored(self) -> _Unstored:

@@ -80,7 +80,8 @@ def _tails(tables: GenerationTables, *key: ColumnElement[Any]) -> Any:
 
 def _quarantined(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     rows = tables.quarantine.c
-    return select(*rows).where(rows.entity_id == key[0], rows.status != literal_column("'discarded'"))
+    waiting = select(*rows).where(rows.entity_id == key[0], rows.status != literal_column("'discarded'"))
+    return waiting.with_for_update()  # what a user asks for meanwhile must not be overwritten
 
 
 _ENTITY: dict[str, TypeEngine[Any]] = {"entity_id": Id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import starmap
 from typing import Any
 
@@ -16,12 +17,14 @@ from sqlalchemy import (
     Table,
     TableValuedAlias,
     Text,
+    and_,
     bindparam,
     case,
     cast,
     column,
     func,
     literal_column,
+    or_,
     select,
     true,
 )
@@ -91,7 +94,7 @@ class Queries:
         """The head's columns; no row if there is none."""
         self.recorded_since = Statement(lambda: self._recorded_since(self._tables.entities), dialect)
         """The heads' columns, of those entities that had a record since the past."""
-        self.changed_from = Statement(lambda: self._seeks.changed_from(self._one_entity(True)), dialect)
+        self.changed_from = Statement(self._changed_from, dialect)
         """From where on an entity changed since the past; null if it did not."""
         self.changes = Statement(self._changes, dialect) if kind == POSTGRESQL else None
         """From where on, the head's columns, the row's columns, ``valid_to``."""
@@ -137,17 +140,24 @@ class Queries:
         )
 
     def _recorded_since(self, heads: FromClause) -> Select[Any]:
-        since = _past(heads.c.partition, heads.c.lead)
+        since = _past(heads.c.partition, heads.c.lead).next_offset
         # When an entity's last record was taken is not kept: as known at an instant, every entity is looked at.
-        recorded = (heads.c.last_offset >= since.next_offset) | (literal_column(str(MAX_MICROS)) > _KNOWN_MICROS)
+        at_an_instant = literal_column(str(MAX_MICROS)) > _KNOWN_MICROS
+        recorded = or_(heads.c.last_offset >= since, heads.c.mended_offset >= since, at_an_instant)
         return select(*heads.c).where(recorded).order_by(heads.c.entity_id)
+
+    def _changed_from(self) -> Select[Any]:
+        columns = self._head.c
+        limits = _past_of(columns.partition, columns.lead, columns.mended_offset, columns.mended_from)
+        return self._seeks.changed_from(Question(_ENTITY_ID, _worked_out(limits)))
 
     def _changes(self) -> Select[Any]:
         head = self._tables.entities.alias("head")
-        entity_id, partition, lead = (
-            literal_column(f"head.{name}", head.c[name].type) for name in ("entity_id", "partition", "lead")
+        entity_id, partition, *limiting = (
+            literal_column(f"head.{name}", head.c[name].type)
+            for name in ("entity_id", "partition", "lead", "mended_offset", "mended_from")
         )
-        changed = self._seeks.changed_from(Question(entity_id, _past(partition, lead))).lateral("changed")
+        changed = self._seeks.changed_from(Question(entity_id, _past_of(partition, *limiting))).lateral("changed")
         now = Question(entity_id, None)
         row = self._seeks.last(now, _VALID_AT).lateral("found")
         following = self._seeks.next_begin(now, _VALID_AT).lateral("following")
@@ -179,13 +189,16 @@ class Queries:
     def _one_entity(self, past: bool) -> Question:
         if not past:
             return Question(_ENTITY_ID, None)
-        limits = _past(self._head.c.partition, self._head.c.lead)
-        # A query of its own, so that it is worked out once for all the places that need it.
-        once = select(
-            limits.next_offset.label("next_offset"), limits.reach.label("reach"), limits.until.label("until")
-        ).cte("past")
-        next_offset, reach, until = (select(column).scalar_subquery() for column in once.c)
-        return Question(_ENTITY_ID, Past(next_offset, _KNOWN_AT, reach, until))
+        return Question(_ENTITY_ID, _worked_out(_past(self._head.c.partition, self._head.c.lead)))
+
+
+def _worked_out(limits: Past) -> Past:
+    """Put the limits into a query of their own, so that they are worked out once for all the places that need them."""
+    once = select(
+        limits.next_offset.label("next_offset"), limits.reach.label("reach"), limits.until.label("until")
+    ).cte("past")
+    next_offset, reach, until = (select(column).scalar_subquery() for column in once.c)
+    return Past(next_offset, _KNOWN_AT, reach, until)
 
 
 def _past(partition: ColumnElement[int], lead: ColumnElement[int], valid_at: ColumnElement[Any] = _VALID_AT) -> Past:
@@ -194,6 +207,18 @@ def _past(partition: ColumnElement[int], lead: ColumnElement[int], valid_at: Col
     bound = Earlier(_KNOWN_MICROS, func.coalesce(NumberIn(_BOUNDS, partition), _OTHER_BOUND))
     reach = NotBefore(bound + lead)
     return Past(next_offset, _KNOWN_AT, reach, until=Earlier(valid_at, reach))
+
+
+def _past_of(
+    partition: ColumnElement[int],
+    lead: ColumnElement[int],
+    mended_offset: ColumnElement[int],
+    mended_from: ColumnElement[int],
+) -> Past:
+    """Write the point in the past, for an entity of which records that stand before it may have counted only later."""
+    past = _past(partition, lead)
+    only_later = and_(mended_offset >= past.next_offset, mended_from < past.next_offset)
+    return replace(past, next_offset=case((only_later, mended_from), else_=past.next_offset))
 
 
 def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:

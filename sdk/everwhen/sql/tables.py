@@ -153,6 +153,8 @@ def _entity_columns() -> list[Column[Any]]:
         Column("pruned_before", Instant),
         Column("failing_valid", Instant),
         Column("failing_offset", BigInteger),
+        Column("mended_offset", BigInteger),
+        Column("mended_from", BigInteger),
     ]
 
 

@@ -63,7 +63,13 @@ class StoreKept:
         """One row for each position; where the entity is parked stands in its head."""
         (part,) = prepared(store)
         parked = head(
-            version(), quarantined_offset=3, quarantined_at=103, failing_valid=MIN_MICROS, failing_offset=2**60
+            version(),
+            quarantined_offset=3,
+            quarantined_at=103,
+            failing_valid=MIN_MICROS,
+            failing_offset=2**60,
+            mended_offset=7,
+            mended_from=2,
         )
         part.write(Changes(kept=[kept(3), kept(4)], heads=[parked]))
         part.write(Changes(kept=[kept(3, attempts=2)], released=[kept(4)]))

@@ -77,7 +77,8 @@ class Batch:
         self._records: dict[int, tuple[Record, Micros]] = {}
         self._aside: list[Quarantined] = []
         self._queues: dict[str, list[Quarantined]] = {}
-        self._resumed: set[str] = set()
+        self._resumed: dict[str, int] = {}
+        """Entities that are tried again, each with how far the log is read then."""
 
     # -- what comes ----------------------------------------------------------------------------------------------
 
@@ -96,12 +97,13 @@ class Batch:
         elif isinstance(coming, Unread):
             self._set_aside(quarantine.kept(record, recorded_at, coming.error))
 
-    def resume(self, entity_id: str, queue: Sequence[Quarantined]) -> None:
+    def resume(self, entity_id: str, queue: Sequence[Quarantined], reached: int) -> None:
         """Try what waits of a parked entity as if it came now.
 
         :param queue: all of it that is to be tried, as stored.
+        :param reached: the offset that comes next in the log.
         """
-        self._resumed.add(entity_id)
+        self._resumed[entity_id] = reached
         self._queues[entity_id] = list(queue)
         self._coming[entity_id] = self._comings(queue)
 
@@ -157,10 +159,12 @@ class Batch:
                 return
         passage = Passage(entity_id, loaded, self._fold, rules.depth, rules.late, waiting)
         passage.take(coming)
+        before = loaded.head.quarantined_offset if loaded.head is not None else None
+        if before is not None and entity_id in self._resumed:
+            passage.mend(self._resumed[entity_id], before)
         passage.finish(changes, self.tally)
         self._keep(entity_id, passage.waiting, changes)
         first = passage.waiting[0].offset if passage.waiting else None
-        before = loaded.head.quarantined_offset if loaded.head is not None else None
         if before is not None and first != before:
             self.notes.healed.append((entity_id, before))
 

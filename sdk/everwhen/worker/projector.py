@@ -124,7 +124,7 @@ class Projector:
         batch = Batch(self._rules, owned.partition)
         try:
             with self._store.batch(owned.claim, owned.mark.next_offset, owned.mark) as transaction:
-                done = decide(transaction, batch, requests)
+                done = decide(transaction, batch, requests, owned.mark.next_offset)
                 batch.write(transaction, owned.heads)
         except StoreUnavailable:
             owned.heads.clear()  # it may have been committed

@@ -12,11 +12,12 @@ from everwhen.worker.batch import Batch
 
 
 def decide(
-    store: StoreBatch, batch: Batch, requests: Sequence[Quarantined]
+    store: StoreBatch, batch: Batch, requests: Sequence[Quarantined], reached: int
 ) -> list[tuple[Literal["retried", "discarded"], Quarantined]]:
     """Discard what is to be discarded, and put into the batch what is to be tried again.
 
     :param requests: records of one partition that something is asked for.
+    :param reached: the offset that comes next there.
     :return: what was done, for the log.
     """
     changes = Changes()
@@ -28,7 +29,7 @@ def decide(
         queue = [row for row in rows if row.partition in partitions]
         if homes.get(entity_id) in partitions:
             changes.kept += [_discarded(row) for row in queue if row.request == "discard"]
-            batch.resume(entity_id, [row for row in queue if row.request != "discard"])
+            batch.resume(entity_id, [row for row in queue if row.request != "discard"], reached)
         else:
             changes.kept += [_decided(row) for row in queue if row.request is not None]
     changes.kept += [_decided(row) for row in requests if row.entity_id is None]
