@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from operator import attrgetter
+from typing import Any, Final, NamedTuple, cast
 
 from everwhen.errors import RecordError, SplitEntity
 from everwhen.event import Event
@@ -33,6 +35,9 @@ from everwhen.worker.intake import Intake
 
 _TAIL_ROWS: Final = 50_000
 """About how many stored versions are held at a time to be folded again; an entity's are not divided."""
+
+
+_offset = attrgetter("offset")
 
 
 class Rules(NamedTuple):
@@ -74,7 +79,7 @@ class Batch:
         self._coming: dict[str, list[Coming]] = {}
         self._unread: set[str] = set()
         self._events: dict[int, Event] = {}
-        self._records: dict[int, tuple[Record, Micros]] = {}
+        self._records: list[Record] = []
         self._aside: list[Quarantined] = []
         self._queues: dict[str, list[Quarantined]] = {}
         self._resumed: dict[str, int] = {}
@@ -87,15 +92,24 @@ class Batch:
 
         :raises UnknownSchema: if it was written with a schema that is not known yet.
         """
-        coming = self._read(record, recorded_at)
-        entity_id = coming.row.entity_id if isinstance(coming, Arrival) else quarantine.entity_of(record)
-        self._records[record.offset] = record, recorded_at
-        if entity_id is not None:
-            self._coming.setdefault(entity_id, []).append(coming)
-            if isinstance(coming, Unread):
-                self._unread.add(entity_id)
-        elif isinstance(coming, Unread):
-            self._set_aside(quarantine.kept(record, recorded_at, coming.error))
+        self._records.append(record)
+        try:
+            arrival, event = self._rules.intake.read(record, recorded_at)
+        except RecordError as error:
+            if not self._rules.intake.is_final(error):
+                raise
+            self._take_unread(record, Unread(record.partition, record.offset, recorded_at, error))
+        else:
+            self._events[record.offset] = event
+            self._coming.setdefault(arrival.row.entity_id, []).append(arrival)
+
+    def _take_unread(self, record: Record, unread: Unread) -> None:
+        entity_id = quarantine.entity_of(record)
+        if entity_id is None:
+            self._set_aside(quarantine.kept(record, unread.recorded_at, unread.error))
+        else:
+            self._coming.setdefault(entity_id, []).append(unread)
+            self._unread.add(entity_id)
 
     def resume(self, entity_id: str, queue: Sequence[Quarantined], reached: int) -> None:
         """Try what waits of a parked entity as if it came now.
@@ -107,18 +121,16 @@ class Batch:
         self._queues[entity_id] = list(queue)
         self._coming[entity_id] = self._comings(queue)
 
-    def _read(self, record: Record, recorded_at: Micros, *, again: bool = False) -> Coming:
-        try:
-            arrival, event = self._rules.intake.read(record, recorded_at)
-        except RecordError as error:
-            if not again and not self._rules.intake.is_final(error):
-                raise
-            return Unread(record.partition, record.offset, recorded_at, error)
-        self._events[record.offset] = event
-        return arrival
-
     def _comings(self, queue: Iterable[Quarantined]) -> list[Coming]:
-        return [self._read(quarantine.record_of(row), row.recorded_at, again=True) for row in queue]
+        return [self._read_again(row) for row in queue]
+
+    def _read_again(self, row: Quarantined) -> Coming:
+        try:
+            arrival, event = self._rules.intake.read(quarantine.record_of(row), row.recorded_at)
+        except RecordError as error:
+            return Unread(row.partition, row.offset, row.recorded_at, error)
+        self._events[row.offset] = event
+        return arrival
 
     # -- what is written -----------------------------------------------------------------------------------------
 
@@ -155,7 +167,7 @@ class Batch:
         rules, coming = self._rules, self._coming[entity_id]
         if not waiting and entity_id not in self._unread and entity_id not in self._resumed:
             timeline = Timeline(entity_id, loaded, self._fold, rules.depth, changes, self.tally, rules.late)
-            if straight(timeline, (each for each in coming if isinstance(each, Arrival)), changes, self.tally):
+            if straight(timeline, cast("list[Arrival]", coming), changes, self.tally):
                 return
         passage = Passage(entity_id, loaded, self._fold, rules.depth, rules.late, waiting)
         passage.take(coming)
@@ -192,7 +204,10 @@ class Batch:
 
     def _kept(self, coming: Coming, error: RecordError | None) -> Quarantined:
         self.failed += error is not None
-        return quarantine.kept(*self._records[place(coming).offset], error)
+        return quarantine.kept(self._record(coming), place(coming).recorded_at, error)
+
+    def _record(self, coming: Coming) -> Record:
+        return self._records[bisect_left(self._records, place(coming).offset, key=_offset)]
 
     # -- entities that are parked --------------------------------------------------------------------------------
 
@@ -201,14 +216,14 @@ class Batch:
         for entity_id in [e for e, head in heads.items() if head.partition != self._partition]:
             head = heads.pop(entity_id)
             for coming in self._coming.pop(entity_id):
-                record, recorded_at = self._records[place(coming).offset]
+                record = self._record(coming)
                 error = SplitEntity(
                     f"{self._rules.intake.where(record)}: the entity's records so far are in partition "
                     f"{head.partition}, and offsets of two partitions have no order between them. Publish with one "
                     "partitioner (murmur2_random), and never change the number of partitions of an event topic; then "
                     "discard this record"
                 )
-                self._set_aside(quarantine.kept(record, recorded_at, error))
+                self._set_aside(quarantine.kept(record, place(coming).recorded_at, error))
 
     def _set_aside(self, row: Quarantined) -> None:
         self._aside.append(row)
