@@ -42,5 +42,5 @@ class Guard:
         if os.getpid() != self._pid:
             raise ClosedError(
                 f"{self._what} belongs to process {self._pid}, and this is {os.getpid()}, forked from it; "
-                "open logs after the fork, in the child"
+                "open one of its own in the child, after the fork"
             )

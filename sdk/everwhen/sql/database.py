@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, PoolProxiedConnection
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.engine import Dialect
 
-from everwhen.errors import ClosedError
+from everwhen.guard import Guard
 from everwhen.sql.engine import Timeouts, address_of, open_engine
 from everwhen.sql.errors import is_database_error, translated
 from everwhen.sql.expressions import POSTGRESQL, SQLITE
@@ -45,7 +45,7 @@ class Database:
         self._begin_write = _begin_write(self.kind, timeouts)
         self._answer = timeouts.answer
         self._begin_read = "BEGIN" if self.kind == SQLITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-        self._closed = False
+        self._guard = Guard(f"the store {self.address}")
 
     @contextmanager
     def connection(self, doing: str) -> Iterator[Any]:
@@ -53,7 +53,7 @@ class Database:
 
         Errors of the database inside the block are translated; ``doing`` completes "while …" in their messages.
         """
-        self._check_open()
+        self._guard.check()  # a child that used its parent's connection would take the answers meant for it
         with translated(self.address, doing), self._checked_out() as lent:
             raw = lent.driver_connection
             mode = getattr(raw, self._mode)
@@ -81,7 +81,7 @@ class Database:
     @contextmanager
     def core(self, doing: str, *, reading: bool = False) -> Iterator[Connection]:
         """Lend a connection of SQLAlchemy's, for what is done once, inside a transaction."""
-        self._check_open()
+        self._guard.check()
         engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
         begin = self._begin_read if reading else self._begin_write
         with translated(self.address, doing), engine.connect() as connection:
@@ -96,13 +96,8 @@ class Database:
 
     def close(self) -> None:
         """Close the connections, unless the engine is the user's. Idempotent."""
-        self._closed = True
-        if self._owned:
+        if self._guard.close() and self._owned:
             self.engine.dispose()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise ClosedError(f"the store {self.address} is closed; open a new one")
 
     @contextmanager
     def _checked_out(self) -> Iterator[PoolProxiedConnection]:

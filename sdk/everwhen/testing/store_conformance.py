@@ -22,6 +22,7 @@ from everwhen.ports.store import AsOf, Blueprint, Found, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withdrawal
 from everwhen.testing.store_answers import StoreAnswers
+from everwhen.testing.store_forks import StoreForked
 from everwhen.testing.store_knowledge import StoreKnowledge
 from everwhen.testing.store_oracle import TOPIC
 from everwhen.testing.store_quarantine import StoreKept
@@ -47,7 +48,7 @@ ODD_IDS = [
 EXTREMES = (MIN_MICROS, -1, 0, 1, 1_700_000_000_123_456, MAX_MICROS)
 
 
-class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept):
+class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, StoreForked):
     """The suite. A subclass gives the fixture ``open_store``."""
 
     @pytest.fixture

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 
 import pytest
 
 from everwhen.errors import ClosedError
 from everwhen.ports.log import Log, LogConsumer, LogWriter
+from everwhen.testing.forks import assert_refused_in_child
 from everwhen.testing.log_conformance.kit import PATIENCE, LogKit, Suite
 from everwhen.testing.log_conformance.tools import (
     Answers,
@@ -57,10 +57,7 @@ class Lifetimes(Suite):
         writer = log.writer(topic)
         consumer = log.consumer(topic, Follower(), group="g", partitions=[0])
         consumer.poll(1, 0)
-        child = os.fork()
-        if child == 0:
-            os._exit(_try_in_child(_uses(writer, consumer, log, topic), [writer.close, consumer.close, log.close]))
-        assert _exit_code(child) == 0
+        assert_refused_in_child(_uses(writer, consumer, log, topic), [writer.close, consumer.close, log.close])
         answers = Answers()
         writer.send(b"k", b"v", [], answers)
         assert writer.flush(PATIENCE) == 0
@@ -85,28 +82,3 @@ def _uses(writer: LogWriter, consumer: LogConsumer, log: Log, topic: str) -> lis
         lambda: log.create_topic(topic, 1),
         lambda: log.topic_problems(topic),
     ]
-
-
-def _try_in_child(uses: list[Callable[[], object]], closes: list[Callable[[], object]]) -> int:
-    """Return 0 if each use is refused and each close does nothing, else the number of the first that is not so."""
-    for number, use in enumerate(uses, start=1):
-        try:
-            use()
-        except ClosedError:
-            continue
-        except BaseException:  # noqa: BLE001 - nothing may leave a forked child of pytest but its exit code
-            return 100 + number
-        return number
-    for close in closes:
-        close()
-    return 0
-
-
-def _exit_code(child: int) -> int:
-    """Wait for the child; one that hangs is killed."""
-    killer = threading.Timer(PATIENCE, lambda: os.kill(child, 9))
-    killer.start()
-    try:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    finally:
-        killer.cancel()
