@@ -99,6 +99,10 @@ class _Folding:
             "quarantined_offset": None,
             "quarantined_at": None,
             "pruned_before": None,
+            "failing_valid": None,
+            "failing_offset": None,
+            "mended_offset": None,
+            "mended_from": None,
         }
         return self.entity
 

@@ -35,18 +35,22 @@ COLUMNS = {
         "unstored_at",
         "quarantined_at",
         "pruned_before",
+        "failing_valid",
+        "failing_offset",
+        "mended_offset",
+        "mended_from",
     ],
     "withdrawals": ["entity_id", "target_id", "offset", "partition", "recorded_at", "event_id", "event_type", "event"],
     "conflicts": ["entity_id", "event_id", "offset", "partition", "recorded_at", "valid_from", "event_type", "event"],
     "quarantine": ["partition", "offset", "error"],
 }
 SHARED = {
-    "generations": ["projection", "number", "topic", "state"],
+    "generations": ["projection", "number", "version", "topic", "state"],
     "checkpoints": ["projection", "number", "partition", "topic", "cluster_id", "topic_id", "next_offset", "watermark"],
 }
 _INSTANTS = {
     *("valid_from", "recorded_at", "refolded_at", "ended_at", "first_valid", "last_valid", "unstored_valid"),
-    *("unstored_at", "quarantined_at", "pruned_before", "watermark"),
+    *("unstored_at", "quarantined_at", "pruned_before", "failing_valid", "watermark"),
 }
 
 
@@ -80,7 +84,7 @@ def _expression(column: str, *, server: bool) -> str:
 def _row(columns: list[str], values: Any) -> Row:
     row = dict(zip(columns, values, strict=True))
     if "withdrawn" in row:
-        row["withdrawn"] = bool(row["withdrawn"])
+        row["withdrawn"] = {0: False, 1: True}.get(row["withdrawn"], row["withdrawn"])
     if "entity_id" in row and "state" in row:
         row["state"] = items(row["state"])
     return row
