@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from tests.mutation import reader_bugs, store_bugs, timeline_bugs
+from tests.mutation import (
+    bytes_bugs,
+    fence_bugs,
+    log_bugs,
+    publisher_bugs,
+    reader_bugs,
+    store_bugs,
+    timeline_bugs,
+    worker_bugs,
+)
 from tests.mutation.bug import Bug
 
-BUGS: list[Bug] = [*timeline_bugs.BUGS, *store_bugs.BUGS, *reader_bugs.BUGS]
+GUARANTEE: list[Bug] = [
+    *fence_bugs.BUGS,
+    *worker_bugs.BUGS,
+    *log_bugs.BUGS,
+    *publisher_bugs.BUGS,
+    *bytes_bugs.BUGS,
+]
+"""Those in what exactly once, reading, publishing and outages rest on."""
+
+BUGS: list[Bug] = [*timeline_bugs.BUGS, *store_bugs.BUGS, *reader_bugs.BUGS, *GUARANTEE]

@@ -73,6 +73,9 @@ def run(sources: Path, tests: Iterable[str], directory: Path, limit: float) -> R
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return Ran(None, "", time.monotonic() - started)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGINT)
+            raise
     return Ran(process.returncode, output, time.monotonic() - started)
 
 
@@ -109,7 +112,7 @@ def control(bugs: Sequence[Bug], clean: Path, directory: Path) -> Outcome:
 
 def try_all(bugs: Sequence[Bug]) -> int:
     """Try the bugs, print what became of each, and return how many were not caught; all of them if none was tried."""
-    missed = 0
+    missed, began = 0, time.monotonic()
     with tempfile.TemporaryDirectory(prefix="everwhen-mutation-") as name:
         # Copied once, so that what is written in the meantime is not taken for a bug.
         clean = _copied(SOURCES, Path(name) / "sdk")
@@ -121,7 +124,7 @@ def try_all(bugs: Sequence[Bug]) -> int:
             for bug, outcome in zip(bugs, pool.map(partial(try_bug, clean=clean), bugs), strict=True):
                 missed += not outcome.caught
                 _show(f"{bug.name}: {outcome.text}", outcome.output)
-    _show(f"{len(bugs) - missed} of {len(bugs)} bugs were caught", "")
+    _show(f"{len(bugs)} bugs, {len(bugs) - missed} caught, {time.monotonic() - began:.0f} s", "")
     return missed
 
 

@@ -181,8 +181,8 @@ _UNSTORED = [
 _CHANGES = [
     _query(
         "changes leaves out the record at the next offset of the basis",
-        before="heads.c.last_offset >= since.next_offset",
-        after="heads.c.last_offset > since.next_offset",
+        before="heads.c.last_offset >= since,",
+        after="heads.c.last_offset > since,",
         tests=(_CHANGED,),
     ),
     _seek(

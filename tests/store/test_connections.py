@@ -1,0 +1,29 @@
+"""Connections to PostgreSQL that are there for the next question."""
+
+from __future__ import annotations
+
+import pytest
+
+from everwhen.errors import StoreUnavailable
+from everwhen.sql import SqlStore
+from everwhen.testing.store_samples import prepared
+
+
+def test_the_siblings_of_a_broken_connection_are_thrown_away(postgres_url: str) -> None:
+    """A server that restarts breaks all of them: one failure, and not one for each, until it is asked again."""
+    psycopg = pytest.importorskip("psycopg")
+    store = SqlStore(postgres_url)
+    prepared(store)
+    database = store._database
+    with database.connection("a"), database.connection("b"), database.connection("c"):
+        pass
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as other:
+        other.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    with pytest.raises(StoreUnavailable):
+        store.reader("thing")
+    reader = store.reader("thing")
+    assert reader.marks()[0].next_offset == 0
+    store.close()
