@@ -11,7 +11,7 @@ STORE ?= sqlite:///.demo/store.db
 RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test axes mutants torture check fuzz bench-time parts clean
+.PHONY: help setup demo test axes mutants simulate torture check fuzz bench-time parts clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ axes: setup ## Compare many more random logs with the definition; LONGER=10 SEED
 
 mutants: setup ## Plant bugs in copies of the sources; the tests must catch each
 	$(BIN)/python -m tests.mutation.runner $(BUGS)
+
+simulate: setup ## Let every call of a worker fail, on a log in memory and in no real time; HISTORIES=2000 SEED=1
+	@$(BIN)/python -m tests.simulation --histories $(or $(HISTORIES),2000) $(if $(SEED),--seed $(SEED))
 
 torture: setup ## Kill workers on real parts and on files and check what is left; MINUTES=3 each, SEED=1, REPORT=DIR
 	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))

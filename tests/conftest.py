@@ -7,6 +7,7 @@ addresses, so that all workers share one broker and one server.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -25,6 +26,7 @@ from everwhen.testing.parts import (
     start_secure_postgres,
 )
 from everwhen.testing.parts.kafka import KINDS, REAL_KINDS
+from tests.simulation.counts import SIMULATED, lines
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -109,6 +111,7 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say which broker and which database served."""
+    _report_counts(terminalreporter)
     started = config.stash[_shared].started()
     terminalreporter.section("parts")
     for part, word in PARTS.items():
@@ -119,6 +122,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.line(f"{word}: {address.describe()}, ready after {seconds:.1f} s")
         for reason in address.passed_over:
             terminalreporter.line(f"  passed over {reason}")
+
+
+def _report_counts(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the simulation played; each of its tests has its share among its properties."""
+    reports = [report for key in ("passed", "failed") for report in terminalreporter.stats.get(key, ())]
+    counts: Counter[str] = Counter()
+    for report in reports:
+        if getattr(report, "when", None) == "call":
+            for name, value in report.user_properties:
+                counts += Counter(value) if name == SIMULATED else Counter()
+    if counts:
+        terminalreporter.section("simulation")
+        for line in lines(counts):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")
