@@ -29,6 +29,7 @@
     │   ├── MalformedRecord         bytes, headers or key that cannot be read
     │   ├── UnknownSchema           the writer's schema is not among the contracts
     │   ├── SplitEntity             an entity's records come from two partitions
+    │   ├── ProcessDied             the process died again and again while it was applied
     │   ├── QuarantineLimit         too many records of a partition cannot be applied
     │   └── HandlerError            the projection's function raised, or returned something else
     ├── PartsError                  a real part for tests cannot be had; in everwhen.testing.parts
@@ -154,6 +155,10 @@ class UnknownSchema(RecordError):
 
 class SplitEntity(RecordError):
     """An entity has records in two partitions, whose offsets have no order between them."""
+
+
+class ProcessDied(RecordError):
+    """The process died, time after time, while exactly this record was applied. It is not decoded any more."""
 
 
 class QuarantineLimit(RecordError):

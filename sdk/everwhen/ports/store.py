@@ -42,6 +42,17 @@ class Generation:
     topic: str
 
 
+class Suspect(NamedTuple):
+    """Records of a partition that were about to be applied by a process which was not heard of since."""
+
+    offset: int
+    """The first one's."""
+    records: int
+    """How many they are."""
+    deaths: int
+    """In how many claims that was so."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to write one partition of a generation, until somebody else claims it."""
@@ -55,6 +66,10 @@ class Claim:
     """How far the partition was projected when it was claimed; the watermark is that of the log's records alone."""
     quiet_until: Micros
     """What :meth:`Store.note_quiet` had noted when it was claimed; -1 if nothing."""
+    deaths: int = 0
+    """How many claims before this one, since a batch was last committed, were not released."""
+    suspect: Suspect | None = None
+    """What :meth:`Store.suspect` had noted when it was claimed."""
 
 
 class StoreBatch(Protocol):
@@ -307,6 +322,36 @@ class Store(Protocol):
         :param stands: claims of one generation, each with the next offset at which the partition was found idle.
         :param until: microseconds.
         :return: the partitions for which it was noted.
+        :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def suspect(self, claim: Claim, offset: int, records: int) -> int:
+        """Note, in a transaction of its own, that a claimed partition's next records are about to be applied.
+
+        The next batch of the partition removes the note. Noting the same once more under one claim changes nothing.
+
+        :param offset: of the first of them.
+        :param records: how many.
+        :return: in how many claims exactly this was noted, this one included, and not removed or taken back.
+        :raises Fenced: if the partition was claimed by somebody else.
+        :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def take_back(self, claim: Claim, offset: int, records: int) -> None:
+        """Take back what :meth:`suspect` noted under this claim: the process is alive, and the records not to blame.
+
+        It may be said also when somebody else has claimed the partition.
+
+        :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Say that these claims end in order, so that they do not count as deaths; those of somebody else stay.
+
+        :param claims: of one generation, under none of which a batch was committed.
         :raises StoreUnavailable: if the database failed.
         """
         ...

@@ -27,7 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from everwhen.errors import Fenced, GenerationMismatch, StoreMismatch
 from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.store import Claim, Generation, Suspect
 from everwhen.positions import Mark
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
@@ -37,6 +37,8 @@ from everwhen.sql.tables import SharedTables
 NOTHING_RECORDED: Final = -1
 """The watermark of a partition before its first record, outside the database."""
 _UNKNOWN: Final = "unknown"  # the log cannot tell; it matches any
+_CLAIMED: Final = ("next_offset", "watermark", "quiet_until", "epoch", "attempts")
+_SUSPECT: Final = ("suspect_offset", "suspect_records", "suspect_deaths")
 
 
 class Checkpoints:
@@ -128,13 +130,16 @@ class Checkpoints:
             "next_offset": 0,
             "owner": owner,
             "epoch": 1,
+            "attempts": 1,
         }
         row = connection.execute(_claiming(self._table, self._database.kind, values)).one()
         self._check_incarnation(row, partition, topic)
         watermark, quiet_until = (
             NOTHING_RECORDED if instant is None else instant for instant in (row.watermark, row.quiet_until)
         )
-        return Claim(generation, partition, owner, row.epoch, Mark(row.next_offset, watermark), quiet_until)
+        suspect = Suspect(*row[-3:]) if row.suspect_deaths else None
+        mark = Mark(row.next_offset, watermark)
+        return Claim(generation, partition, owner, row.epoch, mark, quiet_until, row.attempts - 1, suspect)
 
     def _check_incarnation(self, row: Row[Any], partition: int, topic: TopicDescription) -> None:
         for what, held, found in (
@@ -179,6 +184,7 @@ def _moving(table: Table) -> Update:
         table.c.next_offset == bindparam("expected"),
     )
     moved: dict[str, Any] = {"next_offset": bindparam("reached"), "watermark": bindparam("new_watermark")}
+    moved |= {"attempts": 0, "suspect_offset": None, "suspect_deaths": None}
     return update(table).where(_here(table), still_ours).values(moved)
 
 
@@ -201,7 +207,7 @@ def _quieting(table: Table, generation: Generation, stands: Sequence[tuple[Claim
     # A common table expression, so that it is worked out once and not for each row again.
     unlocked = select(free.c.partition).where(still_ours(free)).with_for_update(skip_locked=True).cte("unlocked")
     ours_and_free = and_(still_ours(table), table.c.partition.in_(select(unlocked.c.partition)))
-    noted = update(table).where(ours_and_free).values(quiet_until=until)
+    noted = update(table).where(ours_and_free).values(quiet_until=until, attempts=0)
     return noted.returning(table.c.partition)
 
 
@@ -226,5 +232,10 @@ def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:
     }
     return first.on_conflict_do_update(
         index_elements=table.primary_key.columns.keys(),
-        set_={"owner": first.excluded.owner, "epoch": table.c.epoch + 1, **learned},
-    ).returning(*(table.c[name] for name in ("next_offset", "watermark", "quiet_until", "epoch", *learned)))
+        set_={
+            "owner": first.excluded.owner,
+            "epoch": table.c.epoch + 1,
+            "attempts": table.c.attempts + 1,
+            **learned,
+        },
+    ).returning(*(table.c[name] for name in (*_CLAIMED, *learned, *_SUSPECT)))

@@ -21,6 +21,7 @@ from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.quarantine import SqlQuarantine, requested
 from everwhen.sql.reader import SqlReader
+from everwhen.sql.suspects import Suspects
 from everwhen.sql.tables import GenerationTables, SharedTables
 
 
@@ -43,6 +44,7 @@ class SqlStore:
         self._shared = SharedTables(self._database.kind)
         self._catalog = Catalog(self._database, self._shared)
         self._checkpoints = Checkpoints(self._database, self._shared)
+        self._suspects = Suspects(self._database, self._shared)
         self._writers: dict[tuple[str, int], Writer] = {}
         self._making = threading.Lock()
 
@@ -107,6 +109,30 @@ class SqlStore:
         :raises StoreUnavailable: if the database failed.
         """
         return self._checkpoints.note_quiet(stands, until)
+
+    def suspect(self, claim: Claim, offset: int, records: int) -> int:
+        """Note, in a transaction of its own, that a claimed partition's next records are about to be applied.
+
+        :return: in how many claims exactly this was noted, this one included, and not removed or taken back.
+        :raises Fenced: if the partition was claimed by somebody else.
+        :raises StoreUnavailable: if the database failed.
+        """
+        return self._suspects.note(claim, offset, records)
+
+    def take_back(self, claim: Claim, offset: int, records: int) -> None:
+        """Take back what :meth:`suspect` noted under this claim: the process is alive, and the records not to blame.
+
+        :raises StoreUnavailable: if the database failed.
+        """
+        self._suspects.take_back(claim, offset, records)
+
+    def release(self, claims: Sequence[Claim]) -> None:
+        """Say that these claims end in order, so that they do not count as deaths; those of somebody else stay.
+
+        :param claims: of one generation, under none of which a batch was committed.
+        :raises StoreUnavailable: if the database failed.
+        """
+        self._suspects.release(claims)
 
     def requests(self, claims: Sequence[Claim]) -> list[Quarantined]:
         """Return the records of these partitions that something is asked for, in order of their positions.

@@ -57,6 +57,11 @@ class SharedTables:
             Column("quiet_until", Instant, comment="nothing comes any more that was recorded up to here"),
             Column("last_offset", BigInteger),
             Column("last_event_id", Text),
+            Column("attempts", Integer, nullable=False, comment="claims since the last batch that were not released"),
+            Column("suspect_offset", BigInteger, comment="where records were about to be applied"),
+            Column("suspect_records", Integer, comment="how many"),
+            Column("suspect_deaths", Integer, comment="in how many claims"),
+            Column("suspect_epoch", BigInteger, comment="the last of these claims"),
             postgresql_with=_ROOM,
         )
 

@@ -28,6 +28,7 @@ from everwhen.testing.store_oracle import TOPIC
 from everwhen.testing.store_quarantine import StoreKept
 from everwhen.testing.store_quiet import StoreQuiet
 from everwhen.testing.store_samples import THINGS, OpenStore, blueprint, head, prepared, version
+from everwhen.testing.store_suspects import StoreSuspects
 
 ODD_IDS = [
     "a",
@@ -48,7 +49,7 @@ ODD_IDS = [
 EXTREMES = (MIN_MICROS, -1, 0, 1, 1_700_000_000_123_456, MAX_MICROS)
 
 
-class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, StoreForked):
+class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, StoreForked, StoreSuspects):
     """The suite. A subclass gives the fixture ``open_store``."""
 
     @pytest.fixture

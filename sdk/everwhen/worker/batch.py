@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
-from everwhen.errors import RecordError, SplitEntity
+from everwhen.errors import ProcessDied, RecordError, SplitEntity
 from everwhen.event import Event
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
@@ -32,6 +32,7 @@ from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
 from everwhen.worker import quarantine
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
+from everwhen.worker.suspicion import is_convicted, verdict
 
 _TAIL_ROWS: Final = 50_000
 """About how many stored versions are held at a time to be folded again; an entity's are not divided."""
@@ -103,6 +104,11 @@ class Batch:
             self._events[record.offset] = event
             self._coming.setdefault(arrival.row.entity_id, []).append(arrival)
 
+    def refuse(self, record: Record, recorded_at: Micros, error: RecordError) -> None:
+        """Take one more record without reading it, because of ``error``."""
+        self._records.append(record)
+        self._take_unread(record, Unread(record.partition, record.offset, recorded_at, error))
+
     def _take_unread(self, record: Record, unread: Unread) -> None:
         entity_id = quarantine.entity_of(record)
         if entity_id is None:
@@ -111,18 +117,24 @@ class Batch:
             self._coming.setdefault(entity_id, []).append(unread)
             self._unread.add(entity_id)
 
-    def resume(self, entity_id: str, queue: Sequence[Quarantined], reached: int) -> None:
+    def resume(self, entity_id: str, queue: Sequence[Quarantined], reached: int, asked: Collection[int] = ()) -> None:
         """Try what waits of a parked entity as if it came now.
 
         :param queue: all of it that is to be tried, as stored.
         :param reached: the offset that comes next in the log.
+        :param asked: at which offsets also such records are to be read as may end the process.
         """
         self._resumed[entity_id] = reached
         self._queues[entity_id] = list(queue)
-        self._coming[entity_id] = self._comings(queue)
+        self._coming[entity_id] = self._comings(queue, asked)
 
-    def _comings(self, queue: Iterable[Quarantined]) -> list[Coming]:
-        return [self._read_again(row) for row in queue]
+    def _comings(self, queue: Iterable[Quarantined], asked: Collection[int] = ()) -> list[Coming]:
+        return [
+            Unread(row.partition, row.offset, row.recorded_at, verdict(row))
+            if is_convicted(row) and row.offset not in asked
+            else self._read_again(row)
+            for row in queue
+        ]
 
     def _read_again(self, row: Quarantined) -> Coming:
         try:
@@ -197,8 +209,7 @@ class Batch:
             if row is None:
                 changes.kept.append(self._kept(each.coming, each.error))
             elif tried:
-                error = each.error
-                changes.kept.append(quarantine.waiting(row) if error is None else quarantine.failed(row, error))
+                changes.kept.append(_tried(row, each.error))
         if first is not None and (first not in before or tried):
             self.notes.parked.append(next(row for row in changes.kept if row.offset == first))
 
@@ -309,3 +320,11 @@ class Batch:
         for known in store.known(pairs, corrected) if pairs else ():
             found.setdefault(known.entity_id, {})[known.event_id] = known
         return found
+
+
+def _tried(row: Quarantined, error: RecordError | None) -> Quarantined:
+    if isinstance(error, ProcessDied):
+        return row._replace(request=None)  # it was not tried
+    if is_convicted(row):
+        row = row._replace(attempts=row.attempts - 1)  # it was counted before it was tried
+    return quarantine.waiting(row) if error is None else quarantine.failed(row, error)

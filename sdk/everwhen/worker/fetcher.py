@@ -13,6 +13,7 @@ from everwhen.worker.inbox import Inbox
 from everwhen.worker.patience import Patience
 from everwhen.worker.projector import Owned
 from everwhen.worker.settings import WorkerSettings
+from everwhen.worker.suspicion import Breaker, Suspicion
 
 _log = logging.getLogger("everwhen.worker")
 _POLL_SECONDS = 0.1
@@ -51,6 +52,7 @@ class Fetcher(threading.Thread):
         self._inbox = inbox
         self._settings = settings
         self._patience = patience
+        self._breaker = Breaker(store, patience)
         self._unclaimed: frozenset[int] = frozenset()
         self._rejoining = threading.Event()
         self._stopping = threading.Event()
@@ -122,6 +124,14 @@ class Fetcher(threading.Thread):
                 claim.mark.next_offset,
                 claim.epoch,
             )
+            if Suspicion(claim):
+                _log.warning(
+                    "partition.suspected %s[%d]: processes died in front of offset %d, so what follows is applied a "
+                    "few records at a time",
+                    self._topic.name,
+                    partition,
+                    claim.mark.next_offset,
+                )
         share = self._settings.cache_bytes // max(1, self._topic.partitions)
         self._inbox.open(Owned(claim, share) for claim in claims.values())
         return {partition: claim.mark.next_offset for partition, claim in claims.items()}
@@ -143,7 +153,8 @@ class Fetcher(threading.Thread):
         if partitions:
             _log.info("partitions.%s %s%s", "lost" if lost else "revoked", self._topic.name, sorted(partitions))
         self._paused -= set(partitions)
-        self._inbox.close(partitions, timeout=0 if lost else self._settings.revoke_seconds)
+        left = self._inbox.close(partitions, timeout=0 if lost else self._settings.revoke_seconds)
+        self._breaker.release([owned.claim for owned in left if owned.is_unproven])
 
 
 def default_group(generation: Generation) -> str:

@@ -71,14 +71,17 @@ class Inbox:
         with self._changed:
             self._unclaimed = partitions
 
-    def close(self, partitions: Iterable[int], *, timeout: float) -> None:
-        """Drop partitions; wait up to ``timeout`` seconds for a batch of theirs that is being applied."""
+    def close(self, partitions: Iterable[int], *, timeout: float) -> list[Owned]:
+        """Drop partitions; wait up to ``timeout`` seconds for a batch of theirs that is being applied.
+
+        :return: those of which nothing is being applied any more.
+        """
         leaving = set(partitions)
         with self._changed:
-            for partition in leaving:
-                self._discard(partition)
+            left = [lane.owned for partition in leaving if (lane := self._discard(partition)) is not None]
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._busy not in leaving, timeout)
+            return [owned for owned in left if owned.partition != self._busy]
 
     def put(self, chunk: Chunk) -> None:
         """Add what was fetched; records of partitions that are not owned, or come twice, are dropped."""
@@ -123,7 +126,7 @@ class Inbox:
             lane = self._next_lane()
             if lane is None:
                 return None
-            count = min(max_records * lane.owned.stride, len(lane.waiting))
+            count = min(lane.owned.most(max_records), len(lane.waiting))
             records = [lane.waiting.popleft() for _ in range(count)]
             self._size -= sum(map(_weight, records))
             self._busy = lane.owned.partition
@@ -186,12 +189,13 @@ class Inbox:
                 return lane
         return None
 
-    def _discard(self, partition: int) -> None:
+    def _discard(self, partition: int) -> _Lane | None:
         lane = self._lanes.pop(partition, None)
         if lane is not None:
             lane.owned.released = True
             self._size -= sum(map(_weight, lane.waiting))
             self._order.remove(partition)
+        return lane
 
 
 def _ready(lane: _Lane) -> bool:

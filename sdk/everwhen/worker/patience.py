@@ -67,6 +67,11 @@ class Outage:
             if self._leave(who):
                 _log.info("store.back after %.1f s", time.monotonic() - self._began)
 
+    @property
+    def is_on(self) -> bool:
+        """Whether somebody is failing now."""
+        return bool(self._failing)
+
     def forget(self, who: object) -> None:
         """Note that somebody does not try any more: whether the store is back is then unknown."""
         with self._lock:
@@ -161,6 +166,11 @@ class Patience:
         """Note that the store did what it was asked."""
         if self._reset():
             self._outage.succeeded(self)
+
+    @property
+    def is_store_away(self) -> bool:
+        """Whether the store fails any thread of the worker."""
+        return self._outage.is_on
 
     def forget(self) -> None:
         """Note that nothing is asked of the store any more."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
-from everwhen.errors import Fenced, StoreUnavailable, UnknownSchema
+from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
 from everwhen.ports.log import Record
 from everwhen.ports.store import Claim, Store
 from everwhen.positions import Mark, Position
@@ -18,7 +18,8 @@ from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
 from everwhen.worker.patience import Patience, no_patience
 from everwhen.worker.quarantine import Window
-from everwhen.worker.requests import decide
+from everwhen.worker.requests import cross_out, decide
+from everwhen.worker.suspicion import Breaker, Suspicion, convicted, portions
 
 _log = logging.getLogger("everwhen.worker")
 _LATE_STRIDE: Final = 4
@@ -40,11 +41,24 @@ class Owned:
         """How many times the usual number of records the next batch may take."""
         self.released = False
         """Whether the log has taken the partition away from us."""
+        self.suspicion = Suspicion(claim)
 
     @property
     def partition(self) -> int:
         """The partition's number."""
         return self.claim.partition
+
+    @property
+    def is_unproven(self) -> bool:
+        """Whether the claim counts as a death as long as it is not released, and this one is none."""
+        return not self.suspicion.moved and not self.suspicion.deadly
+
+    def most(self, records: int) -> int:
+        """Return how many records the next batch may take.
+
+        :param records: usually.
+        """
+        return self.suspicion.most(records * self.stride)
 
 
 class _Reading(NamedTuple):
@@ -84,6 +98,7 @@ class Projector:
         self._rules = Rules(Intake(projection), Folder(projection), depth, projection.late)
         self._windows: WeakKeyDictionary[Owned, Window] = WeakKeyDictionary()
         self._patience = patience or no_patience()
+        self._breaker = Breaker(store, self._patience)
 
     def apply(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
         """Apply the records and move the checkpoint to ``reached``, the offset that comes after them.
@@ -98,17 +113,25 @@ class Projector:
         :raises Abandoned: if the partition was taken away, or the worker told to stop, while the database was away;
             the batch is committed or not, as a whole, and whoever claims the partition finds out.
         """
+        with self._breaker.applying(owned.claim, owned.suspicion, records, lambda: owned.released) as deaths:
+            return self._apply(owned, records, reached, deaths)
+
+    def _apply(self, owned: Owned, records: Sequence[Record], reached: int, deaths: int) -> Tally:
         committed = False
         while not committed:
             # Read again for each attempt: a handler may have changed an event that it was given.
-            reading = self._read(owned, records, reached)
+            error = convicted(self._rules.intake.where(records[0]), deaths) if deaths else None
+            if error is None:
+                reading = self._read(owned, records, reached)
+            else:
+                reading = self._refuse(owned, records[0], reached, error)
             if reading.unknown is not None and not reading.records:
                 raise reading.unknown
             try:
                 self._write(owned, reading)
                 committed = True
-            except StoreUnavailable as error:
-                committed = self._was_committed(owned, reading.mark, error)
+            except StoreUnavailable as failure:
+                committed = self._was_committed(owned, reading.mark, failure)
         self._patience.succeeded()
         self._committed(owned, reading)
         if reading.unknown is not None:
@@ -116,11 +139,25 @@ class Projector:
         return reading.batch.tally
 
     def carry_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:
-        """Do what is asked for with records of the partition that are kept aside, in one transaction.
+        """Do what is asked for with records of the partition that are kept aside.
+
+        What may end the process is crossed out first and then tried once.
 
         :raises Fenced: if another worker has claimed the partition; nothing was written.
-        :raises StoreUnavailable: if the database failed; it was done or not, as a whole.
+        :raises StoreUnavailable: if the database failed; the rest is asked for still.
         """
+        for rows, dangerous in portions(requests, owned.suspicion):
+            if dangerous:
+                self._cross_out(owned, rows)
+            self._carry_out(owned, rows)
+
+    def _cross_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:
+        with self._store.batch(owned.claim, owned.mark.next_offset, owned.mark) as transaction:
+            cross_out(transaction, requests)
+        for row in requests:
+            _log.warning("quarantine.trying, once since it may end this process: %s", self._place(row))
+
+    def _carry_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:
         batch = Batch(self._rules, owned.partition)
         try:
             with self._store.batch(owned.claim, owned.mark.next_offset, owned.mark) as transaction:
@@ -133,6 +170,12 @@ class Projector:
         for message, row in done:
             _log.info("quarantine.%s %s", message, self._place(row))
         self._report(owned, batch)
+
+    def _refuse(self, owned: Owned, record: Record, reached: int, error: RecordError) -> _Reading:
+        batch = Batch(self._rules, owned.partition)
+        recorded_at = max(owned.mark.watermark, record.timestamp)
+        batch.refuse(record, recorded_at, error)
+        return _Reading(batch, Mark(reached, recorded_at), 1, None)
 
     def _read(self, owned: Owned, records: Sequence[Record], reached: int) -> _Reading:
         batch = Batch(self._rules, owned.partition)

@@ -25,16 +25,26 @@ def decide(
     queues = store.quarantined(entities) if entities else {}
     homes = {entity_id: head.partition for entity_id, head in store.heads(entities).items()} if entities else {}
     partitions = {row.partition for row in requests}
+    asked: dict[str | None, set[int]] = {}
+    for row in requests:
+        asked.setdefault(row.entity_id, set()).add(row.offset)
     for entity_id, rows in queues.items():
         queue = [row for row in rows if row.partition in partitions]
         if homes.get(entity_id) in partitions:
             changes.kept += [_discarded(row) for row in queue if row.request == "discard"]
-            batch.resume(entity_id, [row for row in queue if row.request != "discard"], reached)
+            left = [row for row in queue if row.request != "discard"]
+            batch.resume(entity_id, left, reached, asked.get(entity_id, ()))
         else:
             changes.kept += [_decided(row) for row in queue if row.request is not None]
     changes.kept += [_decided(row) for row in requests if row.entity_id is None]
     store.write(changes)
     return [("discarded" if row.request == "discard" else "retried", row) for row in requests]
+
+
+def cross_out(store: StoreBatch, requests: Sequence[Quarantined]) -> None:
+    """Take back what is asked for, since trying it may end the process: it must not be tried again and again."""
+    retried = [row for row in requests if row.request == "retry"]
+    store.write(Changes(kept=[row._replace(attempts=row.attempts + 1, request=None) for row in retried]))
 
 
 def _decided(row: Quarantined) -> Quarantined:
