@@ -309,7 +309,7 @@ def test_a_schema_that_is_not_known_yet_stops_the_partition(bank: Bank) -> None:
     log.close()
     bank.publish("d", Opened())
     with pytest.raises(UnknownSchema, match=r"bank\[0\]@2"):
-        bank.project()
+        bank.project(schema_patience_seconds=0)
     assert [bank.balance(entity)[0] for entity in "abd"] == [Status.FOUND, Status.FOUND, Status.NEVER_EXISTED]
     assert bank.kept() == []
 

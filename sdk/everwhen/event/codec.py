@@ -25,7 +25,7 @@ from pydantic import ValidationError
 from everwhen.errors import ArgumentError, ContractError, InstantError, MalformedRecord, RecordError, UnknownSchema
 from everwhen.event import compatibility, datum
 from everwhen.event.avro import Schema
-from everwhen.event.contracts import Contract, Contracts, Version
+from everwhen.event.contracts import Contract, Contracts, Match, Version
 from everwhen.event.headers import Headers
 from everwhen.event.model import Event, event_shape
 from everwhen.event.primitives import Deviation
@@ -84,7 +84,15 @@ class Codec:
         # Caches without a lock: two threads that miss at once put in functions that do the same.
         self._writers: dict[type[Event], _Write] = {}
         self._readers: dict[bytes, _Read] = {}
+        self._learned: dict[bytes, Match] = {}
         self._referred: dict[SchemaRef, _Read] = {}
+
+    def learn(self, match: Match) -> None:
+        """Read from now on also what was written with a version that is not among the contracts.
+
+        :param match: a version that the contract's class can read.
+        """
+        self._learned[match.version.fingerprint] = match
 
     def encode(self, event: Event) -> bytes:
         """Return an event as a record's value.
@@ -113,9 +121,10 @@ class Codec:
         return self._decode_otherwise(value, headers)
 
     def _decode_otherwise(self, value: bytes, headers: Headers | None) -> Event:
-        match = self._contracts.match(value[2:10]) if value[:2] == _SINGLE_OBJECT else None
+        fingerprint = value[2:10] if value[:2] == _SINGLE_OBJECT else b""
+        match = self._contracts.match(fingerprint) or self._learned.get(fingerprint)
         if match is not None:
-            read = self._readers[value[2:10]] = _reader(match.contract, match.version)
+            read = self._readers[fingerprint] = _reader(match.contract, match.version)
             return read(value, 10)
         references = [reference for name, reference in headers or () if name == SCHEMA_ID_HEADER]
         if len(references) > 1:

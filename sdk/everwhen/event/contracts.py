@@ -30,7 +30,7 @@ _MISSING_ROOT = (
     f"{_REMEDY} to create it. A relative schemas= starts at the working directory; in a package an absolute one is "
     'safer: Path(__file__).parent / "schemas"'
 )
-_VERSION_FILE = re.compile(r"([1-9][0-9]{0,3})\.avsc")
+VERSION_FILE = re.compile(r"([1-9][0-9]{0,3})\.avsc")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,7 +204,7 @@ def _examine(root: Path, event: type[Event]) -> _Examination:
     directory = root / event_type(event)
     obstacles: list[str] = []
     numbers = _numbers(directory, obstacles)
-    read = [_read(directory / f"{number}.avsc", number, event, obstacles) for number in numbers]
+    read = [read_version(directory / f"{number}.avsc", number, event, obstacles) for number in numbers]
     versions = tuple(version for version in read if version is not None)
     obstacles += _twins(directory, versions)
     node = resolve(event_schema(event))
@@ -224,7 +224,7 @@ def _numbers(directory: Path, obstacles: list[str]) -> list[int]:
     """Return the versions that there are files for, and note files that are not counted 1, 2, …"""
     numbers = []
     for path in sorted(directory.glob("*.avsc")):
-        match = _VERSION_FILE.fullmatch(path.name)
+        match = VERSION_FILE.fullmatch(path.name)
         if match is None:
             obstacles.append(f"{path} is not named by a version; name it 1.avsc, 2.avsc, …")
         else:
@@ -235,7 +235,8 @@ def _numbers(directory: Path, obstacles: list[str]) -> list[int]:
     return numbers
 
 
-def _read(path: Path, number: int, event: type[Event], obstacles: list[str]) -> Version | None:
+def read_version(path: Path, number: int, event: type[Event], obstacles: list[str]) -> Version | None:
+    """Read one contract file; note what is wrong with it among ``obstacles``, and return ``None`` then."""
     try:
         with path.open("rb") as file:
             text = file.read(MAX_SCHEMA_BYTES + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -34,6 +35,13 @@ class _Lane:
         self.end: int | None = None
         """Where the log ended when it was last looked at."""
         self.stopped: EverwhenError | None = None
+        self.again_at: float | None = None
+        """When the records that were put back are to be taken again."""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing of it shall be fetched."""
+        return self.stopped is not None or self.again_at is not None
 
 
 class Inbox:
@@ -107,7 +115,7 @@ class Inbox:
         """Return the partitions that must not be fetched now: all while the buffer is full, and those stopped."""
         with self._changed:
             self._full = self._size > (self._limit // 2 if self._full else self._limit)
-            return frozenset(p for p, lane in self._lanes.items() if self._full or lane.stopped is not None)
+            return frozenset(p for p, lane in self._lanes.items() if self._full or lane.is_held)
 
     # -- the applying side ---------------------------------------------------------------------------------------
 
@@ -140,6 +148,18 @@ class Inbox:
         with self._changed:
             self._busy = None
             self._changed.notify_all()
+
+    def put_back(self, owned: Owned, records: Sequence[Record], pause: float | None = None) -> None:
+        """Give records back that were taken last and not applied, to be taken again.
+
+        :param pause: after how many seconds; nothing of the partition is fetched until records are put back without.
+        """
+        with self._changed:
+            lane = self._lanes.get(owned.partition)
+            if lane is not None and lane.owned is owned:
+                lane.waiting.extendleft(reversed(records))
+                self._size += sum(map(_weight, records))
+                lane.again_at = None if pause is None else time.monotonic() + pause
 
     def stop(self, partition: int, error: EverwhenError) -> None:
         """Deliver no more of a partition, because of ``error``."""
@@ -200,6 +220,8 @@ class Inbox:
 
 def _ready(lane: _Lane) -> bool:
     """There are records, or the log's end lies beyond a gap without records (aborted transactions, markers)."""
+    if lane.again_at is not None and time.monotonic() < lane.again_at:
+        return False
     return bool(lane.waiting) or (
         lane.stopped is None and lane.end is not None and lane.end > max(lane.next_offset, lane.owned.mark.next_offset)
     )

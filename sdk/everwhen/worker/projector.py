@@ -103,10 +103,10 @@ class Projector:
     def apply(self, owned: Owned, records: Sequence[Record], reached: int) -> Tally:
         """Apply the records and move the checkpoint to ``reached``, the offset that comes after them.
 
-        A record that cannot be applied is kept aside and parks its entity; all others go on.
+        A record that cannot be applied is kept aside and parks its entity; all others go on. In front of a record
+        whose schema is not known yet it ends, and the checkpoint stands there.
 
-        :raises UnknownSchema: for a record whose schema is not known yet; those before it are applied and committed,
-            and the checkpoint stands in front of it.
+        :raises UnknownSchema: if the first record is such a one.
         :raises QuarantineLimit: if too many records cannot be applied; nothing was written.
         :raises Fenced: if another worker has claimed the partition; nothing was written.
         :raises StoreUnavailable: if the database failed for longer than there is patience.
@@ -134,8 +134,6 @@ class Projector:
                 committed = self._was_committed(owned, reading.mark, failure)
         self._patience.succeeded()
         self._committed(owned, reading)
-        if reading.unknown is not None:
-            raise reading.unknown
         return reading.batch.tally
 
     def carry_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:

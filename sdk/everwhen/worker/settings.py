@@ -19,6 +19,7 @@ _LOWEST = {
     "idle_seconds": 0,
     "clock_allowance_seconds": 0,
     "store_patience_seconds": 0,
+    "schema_patience_seconds": 0,
     "quarantine_limit_share": 0,
 }
 _SECONDS = tuple(name for name in _LOWEST if name.endswith("_seconds"))
@@ -40,6 +41,8 @@ class WorkerSettings:
     :ivar clock_allowance_seconds: by how much the log's clock may be behind the worker's.
     :ivar store_patience_seconds: for how long a database that is away is waited for; by default for ever, with 0 not at
         all.
+    :ivar schema_patience_seconds: for how long a partition stands in front of a record whose schema is not known yet,
+        before it stops; with 0 not at all.
     :ivar quarantine_limit_share: which share of a partition's latest 10,000 records may be impossible to apply, from 0
         to 1; above it, and from 20 of them on, the partition stops.
     :ivar accept_topic: start although the topic's settings endanger the history; each problem is logged as a warning.
@@ -56,6 +59,7 @@ class WorkerSettings:
     idle_seconds: float = 5.0
     clock_allowance_seconds: float = 5.0
     store_patience_seconds: float | None = None
+    schema_patience_seconds: float = 60.0
     quarantine_limit_share: float = 0.01
     accept_topic: bool = False
 
@@ -113,6 +117,7 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "idle_seconds": float,
     "clock_allowance_seconds": float,
     "store_patience_seconds": float,
+    "schema_patience_seconds": float,
     "quarantine_limit_share": float,
     "accept_topic": _flag,
 }

@@ -9,7 +9,15 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from everwhen.errors import ArgumentError, ClosedError, EverwhenError, Fenced, RecordError, TopicSettingsError
+from everwhen.errors import (
+    ArgumentError,
+    ClosedError,
+    EverwhenError,
+    Fenced,
+    RecordError,
+    TopicSettingsError,
+    UnknownSchema,
+)
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log
 from everwhen.ports.store import Blueprint, Store
@@ -20,6 +28,7 @@ from everwhen.worker.idle import IdleWatch
 from everwhen.worker.inbox import Inbox, Work
 from everwhen.worker.patience import Abandoned, Outage, Patience
 from everwhen.worker.projector import Owned, Projector
+from everwhen.worker.schemas import SchemaWatch
 from everwhen.worker.settings import WorkerSettings
 
 _log = logging.getLogger("everwhen.worker")
@@ -74,6 +83,7 @@ class Worker:
         self._patience = self._new_patience()
         self._watch = IdleWatch(projection.topic.name, store, clock, settings)
         self._desk = RequestDesk(store, settings)
+        self._schemas = SchemaWatch(projection.topic, settings.schema_patience_seconds)
         self._stopping = False
         self._started = False
         self._progress = Progress(0, None, Tally())
@@ -93,9 +103,9 @@ class Worker:
         """Project until stopped, or until the present end of the log.
 
         Blocks. A record that cannot be applied is kept aside and parks its entity. When too many cannot, or the schema
-        of one is not known yet, its partition stops and the others go on; the error is raised when they have reached
-        the end, when this worker is stopped, or when no partition is left. While the database is away it waits, up to
-        ``store_patience_seconds``, and stays a member of its group.
+        of one does not come within ``schema_patience_seconds``, its partition stops and the others go on; the error is
+        raised when they have reached the end, when this worker is stopped, or when no partition is left. While the
+        database is away it waits, up to ``store_patience_seconds``, and stays a member of its group.
 
         :param until: ``"end"`` returns once everything is projected that stood in the log at the start.
         :return: what was done.
@@ -104,7 +114,7 @@ class Worker:
         :raises TopicNotFound: if there is no such topic.
         :raises TopicSettingsError: if the topic's settings endanger the guarantee.
         :raises GenerationMismatch: if the store holds what other code or another version built.
-        :raises UnknownSchema: if a record was written with a schema that is not among the contracts.
+        :raises UnknownSchema: if a record was written with a schema that is not among the contracts, and none came.
         :raises QuarantineLimit: if too many records of a partition cannot be applied.
         :raises Fenced: if an explicitly named partition was claimed by another worker.
         :raises StoreUnavailable: if the database was away for longer; what was committed stays.
@@ -195,14 +205,28 @@ class Worker:
             self._give_up(owned, error, final=self._settings.partitions is not None)
         except Abandoned:
             _log.info("batch.abandoned %s[%d]@%d", self._projection.topic.name, owned.partition, owned.mark.next_offset)
+        except UnknownSchema as error:
+            self._await_schema(work, error)
         except RecordError as error:
-            _log.error("partition.stopped %s", error)
-            self._give_up(owned, error, final=True)
+            self._stop_partition(owned, error)
         else:
-            self._advance(len(work.records), tally)
+            left = [record for record in work.records if record.offset >= owned.mark.next_offset]
+            if self._schemas.passed(owned) or left:
+                self._inbox.put_back(owned, left)
+            self._advance(len(work.records) - len(left), tally)
             fetcher.hint(owned.partition, owned.mark.next_offset)
         finally:
             self._inbox.done()
+
+    def _await_schema(self, work: Work, error: UnknownSchema) -> None:
+        try:
+            self._inbox.put_back(work.owned, work.records, self._schemas.missed(work.owned, error))
+        except UnknownSchema as waited:
+            self._stop_partition(work.owned, waited)
+
+    def _stop_partition(self, owned: Owned, error: RecordError) -> None:
+        _log.error("partition.stopped %s", error)
+        self._give_up(owned, error, final=True)
 
     def _going_on(self) -> list[Owned]:
         stopped = self._inbox.stopped()
