@@ -339,3 +339,15 @@ def test_changes_tell_of_an_entity_that_was_mended(bank: Bank) -> None:
         assert changed == [("a", T0 + 2 * HOUR), ("b", T0 + 3 * HOUR)]
         with reader.changes(mended.basis) as nothing:
             assert list(nothing) == []
+
+
+def test_where_a_handler_failed_is_logged_for_debugging(bank: Bank, caplog: pytest.LogCaptureFixture) -> None:
+    """Lines of code and no value: what the error itself says may hold the payload."""
+    caplog.set_level(logging.DEBUG, "everwhen.worker.traceback")
+    bank.publish("a", Opened())
+    bank.publish("a", Deposited(amount=7), 1)
+    bank.project()
+    (line,) = [each.getMessage() for each in caplog.records if each.name == "everwhen.worker.traceback"]
+    assert line.startswith("handler.traceback of ValueError in front of bank[0]@1, entity 'a'")
+    assert "in refuse_odd" in line
+    assert "secret 7" not in caplog.text

@@ -20,15 +20,18 @@ def show_warnings() -> None:
     logging.basicConfig(handlers=[handler], level=logging.WARNING)
 
 
-def show_worker(*, as_json: bool, over_bar: bool) -> None:
+def show_worker(*, as_json: bool, over_bar: bool, traces: bool = False) -> None:
     """Show what a worker does.
 
+    :param traces: show also where handlers fail.
     :param over_bar: a progress bar is on the screen: it says enough, and a warning must erase it first.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonFormatter() if as_json else _TextFormatter(_ERASE_LINE if over_bar else ""))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("everwhen").setLevel(logging.WARNING if over_bar else logging.INFO)
+    if traces:
+        logging.getLogger("everwhen.worker.traceback").setLevel(logging.DEBUG)
 
 
 class _TextFormatter(logging.Formatter):

@@ -72,7 +72,7 @@ def worker(
     """
     as_json = log_format == "json"
     with_bar = until_end and not as_json and sys.stderr.isatty()
-    logs.show_worker(as_json=as_json, over_bar=with_bar)
+    logs.show_worker(as_json=as_json, over_bar=with_bar, traces=context.find_root().params["traceback"])
     # A batch makes thousands of objects that live until its commit: by default the collector of cycles walks over them
     # again and again, for a quarter of a busy worker's time. This process is ours, so its settings are.
     gc.set_threshold(50_000, 20, 100)

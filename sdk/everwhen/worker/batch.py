@@ -59,6 +59,8 @@ class Notes(NamedTuple):
     """Records that are kept aside and park nothing."""
     healed: list[tuple[str, int]]
     """Entities that go on, each with the offset of the first record that had waited."""
+    errors: dict[int, RecordError]
+    """By offset, what the first record of an entity that was parked failed with."""
 
 
 class Batch:
@@ -70,7 +72,7 @@ class Batch:
 
     def __init__(self, rules: Rules, partition: int) -> None:
         self.tally = Tally()
-        self.notes = Notes([], [], [])
+        self.notes = Notes([], [], [], {})
         self.heads: list[Head] = []
         """The new heads of all entities, once they are written."""
         self.failed = 0
@@ -212,6 +214,8 @@ class Batch:
                 changes.kept.append(_tried(row, each.error))
         if first is not None and (first not in before or tried):
             self.notes.parked.append(next(row for row in changes.kept if row.offset == first))
+            if waiting[0].error is not None:
+                self.notes.errors[first] = waiting[0].error
 
     def _kept(self, coming: Coming, error: RecordError | None) -> Quarantined:
         self.failed += error is not None

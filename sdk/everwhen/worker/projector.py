@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
@@ -22,6 +23,7 @@ from everwhen.worker.requests import cross_out, decide
 from everwhen.worker.suspicion import Breaker, Suspicion, convicted, portions
 
 _log = logging.getLogger("everwhen.worker")
+_traces = logging.getLogger("everwhen.worker.traceback")
 _LATE_STRIDE: Final = 4
 
 
@@ -228,6 +230,8 @@ class Projector:
     def _report(self, owned: Owned, batch: Batch) -> None:
         for row in batch.notes.parked:
             _log.error("entity.parked in front of %s: %s", self._place(row), row.error)
+            if (error := batch.notes.errors.get(row.offset)) is not None and error.__cause__ is not None:
+                _log_trace(self._place(row), error.__cause__)
         for row in batch.notes.unkeyed:
             _log.error("record.parked %s", row.error)
         for entity_id, offset in batch.notes.healed:
@@ -237,3 +241,10 @@ class Projector:
     def _place(self, row: Quarantined) -> str:
         position = Position(self._topic, row.partition, row.offset)
         return f"{position}, entity {row.entity_id!r}" if row.entity_id is not None else f"{position}, without entity"
+
+
+def _log_trace(place: str, cause: BaseException) -> None:
+    """Log where a handler failed, without the error's own text, which may hold values of the event."""
+    if _traces.isEnabledFor(logging.DEBUG):
+        lines = "".join(traceback.format_tb(cause.__traceback__)).rstrip()
+        _traces.debug("handler.traceback of %s in front of %s\n%s", type(cause).__name__, place, lines)
