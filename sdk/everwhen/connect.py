@@ -57,19 +57,22 @@ def open_log(target: LogTarget | None = None) -> Log:
     raise SettingsError(f"log {_scheme(target)} is not known; give kafka://HOST:PORT or sqlite:///FILE")
 
 
-def open_store(target: StoreTarget | None = None) -> Store:
+def open_store(target: StoreTarget | None = None, *, takeover_seconds: float | None = None) -> Store:
     """Open a store.
 
     :param target: where it is; from the environment variable ``EVERWHEN_STORE`` if left out.
+    :param takeover_seconds: after how long PostgreSQL ends a transaction of ours in which nothing happens; 30 if left
+        out.
     :raises SettingsError: if it is missing, or not a URL that we know.
     :raises MissingExtra: if its driver is not installed.
     """
     example = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
     target = _or_environment(target, "EVERWHEN_STORE", "store", example)
     from everwhen.sql import SqlStore
+    from everwhen.sql.engine import Timeouts
     from everwhen.sql.tls import warn_of_unverified
 
-    store = SqlStore(target)
+    store = SqlStore(target, timeouts=None if takeover_seconds is None else Timeouts.within(takeover_seconds))
     warn_of_unverified(target)
     return store
 
@@ -128,7 +131,8 @@ class Worker(_worker.Worker):
             group=group or chosen.group,
             partitions=chosen.partitions if partitions is None else tuple(partitions),
         )
-        super().__init__(projection, open_log(log), open_store(store), merged, progress, clock=clock or SystemClock())
+        opened = open_store(store, takeover_seconds=merged.takeover_seconds)
+        super().__init__(projection, open_log(log), opened, merged, progress, clock=clock or SystemClock())
 
 
 class Reader(_reader.Reader[S]):

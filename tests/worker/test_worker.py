@@ -249,10 +249,12 @@ def test_settings_come_from_the_environment_and_a_mistake_is_named() -> None:
         "EVERWHEN_STORE_PATIENCE_SECONDS": "60",
         "EVERWHEN_SCHEMA_PATIENCE_SECONDS": "30",
         "EVERWHEN_QUARANTINE_LIMIT_SHARE": "0.5",
+        "EVERWHEN_TAKEOVER_SECONDS": "7",
+        "EVERWHEN_CHECK_HANDLERS": "yes",
         "EVERWHEN_ACCEPT_TOPIC": "yes",
     }
     read = WorkerSettings.from_environment(texts)
-    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, 2.0, 0.25, 60.0, 30.0, 0.5, True)
+    assert dataclasses.astuple(read) == ("g", (0, 2), 7, 8, 9, 1, 0.5, 2.0, 0.25, 60.0, 30.0, 7.0, 0.5, True, True)
     assert len(texts) == len(dataclasses.fields(WorkerSettings))
     assert WorkerSettings.from_environment({}) == WorkerSettings()
     for variable in texts.keys() - {"EVERWHEN_GROUP"}:

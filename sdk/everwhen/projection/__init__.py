@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally, since
 from everwhen.projection.columns import columns
-from everwhen.projection.fold import Folder, envelope
+from everwhen.projection.fold import CheckingFolder, Folder, envelope
 from everwhen.projection.passage import Coming, Passage, Unread, Waiting, may_help, place, straight
 from everwhen.projection.projection import Projection
 from everwhen.projection.timeline import Timeline
 
 __all__ = [
     "Arrival",
+    "CheckingFolder",
     "Coming",
     "Fold",
     "Folder",

@@ -83,6 +83,24 @@ class Folder(Generic[S]):
         return f"{position}, entity {row.entity_id!r}, event {row.event_type}"
 
 
+class CheckingFolder(Folder[S]):
+    """Applies every event twice, so that a handler which depends on more than state and event is found out."""
+
+    def apply(self, state: str | None, row: Version, event: Event) -> str | None:
+        """Like :meth:`Folder.apply`.
+
+        :raises HandlerError: also if the two states differ.
+        """
+        first = super().apply(state, row, event)
+        if super().apply(state, row, event) == first:
+            return first
+        raise HandlerError(
+            f"{self._where(row)}: {self._handlers[row.event_type].name}() gave two different states for the same event "
+            "and the same state before it. A rebuild would not give these rows again: a handler must not look at the "
+            "clock, draw at random, ask others, or depend on the order of a set"
+        )
+
+
 def envelope(topic: str, row: Version, event: Event) -> Envelope[Event]:
     """Put an event back into its envelope."""
     return Envelope(

@@ -51,6 +51,14 @@ class Timeouts:
     answer: float = 90.0
     """Until a connection is given up on which PostgreSQL says nothing; only if the store was opened by its URL."""
 
+    @classmethod
+    def within(cls, idle: float) -> Timeouts:
+        """Return timeouts that are to each other as by default.
+
+        :param idle: as :attr:`idle`.
+        """
+        return cls(lock=idle / 3, idle=idle, statement=2 * idle, answer=3 * idle)
+
 
 def open_engine(target: str | URL | Engine, timeouts: Timeouts) -> Engine:
     """Return the engine that was given, or one for the URL; connect to nothing.

@@ -12,7 +12,7 @@ from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
 from everwhen.ports.log import Record
 from everwhen.ports.store import Claim, Store
 from everwhen.positions import Mark, Position
-from everwhen.projection import Folder, Projection, Tally
+from everwhen.projection import CheckingFolder, Folder, Projection, Tally
 from everwhen.projection.rows import Quarantined
 from everwhen.worker.batch import Batch, Rules
 from everwhen.worker.heads import HeadCache
@@ -80,6 +80,7 @@ class Projector:
     :param store: where to.
     :param depth: how many superseded beliefs one batch may store for one entity.
     :param limit_share: which share of a partition's records may be kept aside, before it stops.
+    :param check_handlers: apply every event twice and compare.
     :param patience: with the store when a batch fails and it may pass; none if left out.
 
     Used by one thread.
@@ -92,12 +93,14 @@ class Projector:
         *,
         depth: int,
         limit_share: float = 1.0,
+        check_handlers: bool = False,
         patience: Patience | None = None,
     ) -> None:
         self._store = store
         self._topic = projection.topic.name
         self._limit = limit_share
-        self._rules = Rules(Intake(projection), Folder(projection), depth, projection.late)
+        folder = CheckingFolder(projection) if check_handlers else Folder(projection)
+        self._rules = Rules(Intake(projection), folder, depth, projection.late)
         self._windows: WeakKeyDictionary[Owned, Window] = WeakKeyDictionary()
         self._patience = patience or no_patience()
         self._breaker = Breaker(store, self._patience)

@@ -20,6 +20,7 @@ _LOWEST = {
     "clock_allowance_seconds": 0,
     "store_patience_seconds": 0,
     "schema_patience_seconds": 0,
+    "takeover_seconds": 0.1,
     "quarantine_limit_share": 0,
 }
 _SECONDS = tuple(name for name in _LOWEST if name.endswith("_seconds"))
@@ -43,8 +44,12 @@ class WorkerSettings:
         all.
     :ivar schema_patience_seconds: for how long a partition stands in front of a record whose schema is not known yet,
         before it stops; with 0 not at all.
+    :ivar takeover_seconds: how long a worker that stands still inside a batch may hold its partition: on PostgreSQL,
+        and where the worker opens the store itself.
     :ivar quarantine_limit_share: which share of a partition's latest 10,000 records may be impossible to apply, from 0
         to 1; above it, and from 20 of them on, the partition stops.
+    :ivar check_handlers: apply every event twice, and park its entity if that gives two different states; for
+        development, as it costs a second fold.
     :ivar accept_topic: start although the topic's settings endanger the history; each problem is logged as a warning.
     :raises SettingsError: naming the setting that is out of range.
     """
@@ -60,7 +65,9 @@ class WorkerSettings:
     clock_allowance_seconds: float = 5.0
     store_patience_seconds: float | None = None
     schema_patience_seconds: float = 60.0
+    takeover_seconds: float = 30.0
     quarantine_limit_share: float = 0.01
+    check_handlers: bool = False
     accept_topic: bool = False
 
     @classmethod
@@ -118,12 +125,15 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "clock_allowance_seconds": float,
     "store_patience_seconds": float,
     "schema_patience_seconds": float,
+    "takeover_seconds": float,
     "quarantine_limit_share": float,
+    "check_handlers": _flag,
     "accept_topic": _flag,
 }
 _KINDS = dict.fromkeys(_READERS, "a whole number") | {
     "partitions": "whole numbers separated by spaces",
     **dict.fromkeys(_SECONDS, "a number of seconds"),
     "quarantine_limit_share": "a share from 0 to 1",
+    "check_handlers": "true or false",
     "accept_topic": "true or false",
 }

@@ -157,6 +157,7 @@ class Worker:
             self._store,
             depth=self._settings.depth,
             limit_share=self._settings.quarantine_limit_share,
+            check_handlers=self._settings.check_handlers,
             patience=self._patience,
         )
         generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection)))
