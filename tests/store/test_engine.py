@@ -30,7 +30,7 @@ from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore, Timeouts, engine
 from everwhen.sql.database import Database
-from everwhen.testing.store_samples import blueprint, head, prepared, version
+from everwhen.testing.store_samples import Part, blueprint, head, prepared, version
 
 SECRET = "sesame"  # the point of these tests
 
@@ -237,6 +237,54 @@ def test_a_zombie_in_the_middle_of_its_rows(postgres_url: str) -> None:
     with pytest.raises(StoreUnavailable, match=r"while copying: .*SQLSTATE 57014"):
         hang()
     database.close()
+
+
+def test_a_zombie_in_the_middle_of_its_rows_is_overtaken(postgres_url: str) -> None:
+    """Its statement's limit does not end it while it sends nothing, so whoever takes over ends its session."""
+    zombie = SqlStore(postgres_url)
+    successor = SqlStore(postgres_url, timeouts=Timeouts(statement=0.6, lock=0.2))
+    prepared(zombie)
+    database = Database(postgres_url, Timeouts(statement=0.6))
+
+    def hang() -> None:
+        with database.writing("copying") as connection:
+            connection.execute("UPDATE everwhen.checkpoints SET next_offset = 7")
+            with connection.cursor().copy("COPY everwhen.thing__1_versions FROM STDIN") as copy:
+                copy.write("e\t")
+                (part,) = _prepared_at_last(successor)
+                assert part.claim.mark.next_offset == 0
+                copy.write("2026-03-01")
+
+    with pytest.raises(StoreUnavailable, match="SQLSTATE 57P01"):
+        hang()
+    for each in (zombie, successor, database):
+        each.close()
+
+
+def _prepared_at_last(store: SqlStore, attempts: int = 50) -> list[Part]:
+    for _ in range(attempts):
+        try:
+            return prepared(store)
+        except StoreUnavailable:
+            continue
+    raise AssertionError(f"{attempts} attempts at a takeover were in vain")
+
+
+def test_a_slow_sender_of_rows_is_left_alone(postgres_url: str) -> None:
+    """While its statement is within its limit, a takeover waits for it."""
+    successor = SqlStore(postgres_url, timeouts=Timeouts(lock=0.3))
+    prepared(successor)
+    database = Database(postgres_url, Timeouts())
+    with database.writing("copying") as connection:
+        connection.execute("UPDATE everwhen.checkpoints SET next_offset = 7")
+        with connection.cursor().copy("COPY everwhen.thing__1_versions FROM STDIN"):
+            for _ in range(2):
+                with pytest.raises(StoreUnavailable, match="SQLSTATE 55P03"):
+                    prepared(successor)
+    (part,) = prepared(successor)
+    assert part.claim.mark.next_offset == 7
+    database.close()
+    successor.close()
 
 
 def test_a_claim_of_a_store_that_was_restored(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from everwhen.positions import Mark
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.statement import Statement
+from everwhen.sql.stuck import end_stuck
 from everwhen.sql.tables import SharedTables
 
 NOTHING_RECORDED: Final = -1
@@ -63,6 +64,8 @@ class Checkpoints:
             )
         owner = secrets.token_hex(16)
         with self._database.core(f"claiming partitions of {topic.name}") as connection:
+            if self._database.kind == POSTGRESQL:
+                end_stuck(connection, self._table, self._database.statement_limit)
             # Always in the same order, so that two workers cannot wait for each other in a circle.
             return {
                 partition: self._claim_one(connection, generation, partition, topic, owner)

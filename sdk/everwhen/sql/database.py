@@ -44,6 +44,7 @@ class Database:
         self._autocommit = True if self.kind == POSTGRESQL else None
         self._begin_write = _begin_write(self.kind, timeouts)
         self._answer = timeouts.answer
+        self.statement_limit: float = timeouts.statement
         self._begin_read = "BEGIN" if self.kind == SQLITE else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
         self._guard = Guard(f"the store {self.address}")
 
