@@ -30,6 +30,8 @@ class Report:
 
     anomalies: list[Anomaly] = field(default_factory=list)
     counts: dict[str, int] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    """What it took to compare."""
 
     def kinds(self) -> Counter[str]:
         """Return how many there are of each kind."""
@@ -42,7 +44,7 @@ class Report:
     def as_markdown(self) -> str:
         """Return a short report for people."""
         lines = [f"**{len(self.anomalies)} anomalies**", "", "| compared | number |", "|---|---|"]
-        lines += [f"| {name} | {count} |" for name, count in self.counts.items()]
+        lines += [f"| {name} | {count} |" for name, count in (self.counts | self.cost).items()]
         if self.anomalies:
             lines += ["", "| anomaly | number |", "|---|---|"]
             lines += [f"| {kind} | {count} |" for kind, count in sorted(self.kinds().items())]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +17,7 @@ from tests.checker.anomalies import Anomaly
 from tests.checker.records import Raw, Record, Schemas, Unreadable, decode
 
 _SECONDS = 60.0
+_AT_ONCE = 10_000
 
 
 @dataclass
@@ -32,21 +33,33 @@ class Log:
     anomalies: list[Anomaly] = field(default_factory=list)
 
 
-def read(url: str, topic: str, schemas: Path) -> Log:
-    """Read a topic: ``kafka://HOST:PORT`` or ``sqlite:///FILE``."""
+def read(url: str, topic: str, schemas: Path, partition: int | None = None) -> Log:
+    """Read a topic, or one partition of it: ``kafka://HOST:PORT`` or ``sqlite:///FILE``."""
     scheme, _, rest = url.partition("://")
-    log, raws = _kafka(rest, topic) if scheme == "kafka" else _local(Path(rest[1:]), topic)
+    log, raws = _kafka(rest, topic, partition) if scheme == "kafka" else _local(Path(rest[1:]), topic, partition)
     _understand(log, raws, Schemas(schemas))
     return log
+
+
+def partitions(url: str, topic: str) -> int:
+    """Return how many partitions a topic has."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "kafka":
+        described = AdminClient({"bootstrap.servers": rest}).describe_topics(TopicCollection([topic]))
+        return len(described[topic].result(_SECONDS).partitions)
+    with closing(sqlite3.connect(f"file:{rest[1:]}?mode=ro", uri=True)) as connection:
+        return int(connection.execute("SELECT partitions FROM topics WHERE name = ?", (topic,)).fetchone()[0])
 
 
 def _understand(log: Log, raws: Iterable[Raw], schemas: Schemas) -> None:
     recorded: dict[int, int] = {}
     last: dict[int, int] = {}
-    for raw in sorted(raws, key=lambda raw: (raw.partition, raw.offset)):
+    for raw in raws:
         place = f"{log.topic}[{raw.partition}]@{raw.offset}"
         if raw.offset == last.get(raw.partition):
             log.anomalies.append(Anomaly("log.two-at-offset", place, "the log gave two records of one position"))
+        elif raw.offset < last.get(raw.partition, 0):
+            log.anomalies.append(Anomaly("log.unordered", place, f"it came after offset {last[raw.partition]}"))
         last[raw.partition] = raw.offset
         recorded[raw.partition] = max(raw.timestamp, recorded.get(raw.partition, raw.timestamp))
         try:
@@ -55,10 +68,17 @@ def _understand(log: Log, raws: Iterable[Raw], schemas: Schemas) -> None:
             log.anomalies.append(Anomaly("log.unreadable", place, str(error)))
 
 
-def _kafka(bootstrap: str, topic: str) -> tuple[Log, list[Raw]]:
+def _kafka(bootstrap: str, topic: str, partition: int | None) -> tuple[Log, Iterator[Raw]]:
     admin = AdminClient({"bootstrap.servers": bootstrap})
     described = admin.describe_topics(TopicCollection([topic]))[topic].result(_SECONDS)
     cluster = admin.list_topics(topic, timeout=_SECONDS)
+    wanted = range(len(described.partitions)) if partition is None else [partition]
+    log = Log(topic, cluster.cluster_id or "", str(described.topic_id), {})
+    return log, _consumed(bootstrap, log, wanted)
+
+
+def _consumed(bootstrap: str, log: Log, wanted: Sequence[int]) -> Iterator[Raw]:
+    """Yield the records of some partitions, and note where these end."""
     settings = {
         "bootstrap.servers": bootstrap,
         "group.id": "checker",
@@ -68,20 +88,18 @@ def _kafka(bootstrap: str, topic: str) -> tuple[Log, list[Raw]]:
         "enable.partition.eof": True,
     }
     with closing(Consumer(settings)) as consumer:
-        consumer.assign([TopicPartition(topic, number, 0) for number in range(len(described.partitions))])
-        ends: dict[int, int] = {}
-        raws: list[Raw] = []
-        while len(ends) < len(described.partitions):
-            message: Any = consumer.poll(_SECONDS)
-            if message is None:
-                raise TimeoutError(f"the log is silent; ends known so far: {ends}")
-            if message.error() is None:
-                raws.append(_raw(message))
-            elif message.error().code() == KafkaError._PARTITION_EOF:
-                ends[message.partition()] = message.offset()
-            elif not message.error().retriable():
-                raise RuntimeError(message.error().str())
-    return Log(topic, cluster.cluster_id or "", str(described.topic_id), ends), raws
+        consumer.assign([TopicPartition(log.topic, number, 0) for number in wanted])
+        while len(log.ends) < len(wanted):
+            messages: Any = consumer.consume(_AT_ONCE, _SECONDS)
+            if not messages:
+                raise TimeoutError(f"the log is silent; ends known so far: {log.ends}")
+            for message in messages:
+                if message.error() is None:
+                    yield _raw(message)
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    log.ends[message.partition()] = message.offset()
+                elif not message.error().retriable():
+                    raise RuntimeError(message.error().str())
 
 
 def _raw(message: Any) -> Raw:
@@ -95,20 +113,23 @@ def _raw(message: Any) -> Raw:
     )
 
 
-def _local(path: Path, topic: str) -> tuple[Log, list[Raw]]:
+def _local(path: Path, topic: str, partition: int | None) -> tuple[Log, list[Raw]]:
     with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
         (cluster_id,) = connection.execute("SELECT value FROM meta WHERE name = 'cluster_id'").fetchone()
         number, topic_id, partitions = connection.execute(
             "SELECT number, topic_id, partitions FROM topics WHERE name = ?", (topic,)
         ).fetchone()
+        wanted = list(range(partitions)) if partition is None else [partition]
         rows = connection.execute(
-            'SELECT partition, "offset", recorded_at, key, value, headers FROM records WHERE topic = ?', (number,)
+            'SELECT partition, "offset", recorded_at, key, value, headers FROM records '
+            f'WHERE topic = ? AND partition IN ({", ".join(map(str, wanted))}) ORDER BY partition, "offset"',
+            (number,),
         ).fetchall()
     raws = [
         Raw(partition, offset, recorded_at, key, value, list(_headers(packed)))
         for partition, offset, recorded_at, key, value, packed in rows
     ]
-    ends = dict.fromkeys(range(partitions), 0)
+    ends = dict.fromkeys(wanted, 0)
     for raw in raws:
         ends[raw.partition] = max(ends[raw.partition], raw.offset + 1)
     return Log(topic, cluster_id, topic_id, ends), raws

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from tests.checker.anomalies import Anomaly
@@ -14,32 +17,74 @@ from tests.checker.stores import Row, Tables
 
 VERSION = 1
 """Of the workload's handlers, which the checker has its own of."""
+_OF_ENTITIES = ("entities", "versions", "superseded", "withdrawals", "conflicts")
 _UNSTORED = ("unstored_offset", "unstored_valid", "unstored_at")
 _REFOLDED = ("refolded_offset", "refolded_at")
 _ENDING = ("ended_offset", "ended_at", "withdrawn")
 
 
+class Expected(Mapping[str, Entity]):
+    """What each entity's log says; folded when it is asked for, and not kept."""
+
+    def __init__(self, log: Log) -> None:
+        self._records = by_entity(log.records)
+
+    def __getitem__(self, entity: str) -> Entity:
+        return fold_entity(self._records[entity])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+
 def expect(log: Log) -> dict[str, Entity]:
     """Fold the whole log."""
-    return {entity: fold_entity(records) for entity, records in by_entity(log.records).items()}
+    return dict(Expected(log))
 
 
-def compare(log: Log, expected: Mapping[str, Entity], tables: Tables) -> Iterator[Anomaly]:
-    """Yield what does not agree."""
-    yield from _checkpoints(log, tables)
+def compare(log: Log, expected: Mapping[str, Entity], tables: Tables, counts: Counter[str]) -> Iterator[Anomaly]:
+    """Yield what does not agree.
+
+    :param tables: read once, entity by entity.
+    :param counts: what was compared is counted here.
+    """
+    yield from _checkpoints(log, list(tables["generations"]), list(tables["checkpoints"]), counts)
     for row in tables["quarantine"]:
+        counts["quarantine"] += 1
         yield Anomaly("quarantine.extra", f"{row['partition']}@{row['offset']}", row["error"])
-    parts = {name: _grouped(tables[name]) for name in ("versions", "superseded", "withdrawals", "conflicts")}
-    heads = {row["entity_id"]: row for row in tables["entities"]}
-    everywhere = {*expected, *heads, *(entity for rows in parts.values() for entity in rows)}
-    for entity in sorted(everywhere):
-        rows = {name: groups.get(entity, []) for name, groups in parts.items()}
+    for entity, rows in _together(expected, tables):
+        counts.update({name: len(found) for name, found in rows.items()})
         if entity not in expected:
             yield Anomaly("entities.extra", entity, "the log has no record of it")
-        elif entity not in heads:
+        elif not rows["entities"]:
             yield Anomaly("entities.missing", entity, "it has records and no head")
         else:
-            yield from _entity(entity, expected[entity], heads[entity], rows)
+            folded, head = expected[entity], rows["entities"][0]
+            counts["lists of intervals"] += len(folded.beliefs)
+            counts["intervals"] += sum(len(belief) for _, belief in folded.beliefs)
+            counts["entities with beliefs that are not kept"] += head["unstored_offset"] is not None
+            if len(rows["entities"]) > 1:
+                yield Anomaly("entities.repeated", entity, "it has more than one head")
+            yield from _entity(entity, folded, head, rows)
+
+
+def _together(expected: Iterable[str], tables: Tables) -> Iterator[tuple[str, dict[str, list[Row]]]]:
+    """Yield each entity of the log or the store once, with its rows."""
+    owner = itemgetter("entity_id")
+
+    def groups(name: str) -> Iterator[tuple[str, str, list[Row]]]:
+        return ((entity, name, list(rows)) for entity, rows in groupby(tables[name], key=owner))
+
+    known: Iterator[tuple[str, str, list[Row]]] = ((entity, "", []) for entity in sorted(expected))
+    streams = [known, *map(groups, _OF_ENTITIES)]
+    for entity, found in groupby(merge(*streams, key=itemgetter(0)), key=itemgetter(0)):
+        rows: dict[str, list[Row]] = {name: [] for name in _OF_ENTITIES}
+        for _, name, some in found:
+            if name:
+                rows[name] += some
+        yield entity, rows
 
 
 def _entity(entity: str, expected: Entity, head: Row, rows: Mapping[str, list[Row]]) -> Iterator[Anomaly]:
@@ -138,8 +183,8 @@ def _beliefs(entity: str, expected: Entity, head: Row, rows: Iterable[Row]) -> I
             yield Anomaly("belief.differs", f"{entity} after {offset}", f"expected, found: {_short(wrong)}")
 
 
-def _checkpoints(log: Log, tables: Tables) -> Iterator[Anomaly]:
-    generations = tables["generations"]
+def _checkpoints(log: Log, generations: list[Row], checkpoints: list[Row], counts: Counter[str]) -> Iterator[Anomaly]:
+    counts["checkpoints"] += len(checkpoints)
     if [(row["number"], row["version"], row["topic"], row["state"]) for row in generations] != [
         (1, VERSION, log.topic, "live")
     ]:
@@ -147,8 +192,8 @@ def _checkpoints(log: Log, tables: Tables) -> Iterator[Anomaly]:
     watermarks: dict[int, int] = {}
     for record in log.records:
         watermarks[record.partition] = max(record.recorded_at, watermarks.get(record.partition, record.recorded_at))
-    found = {row["partition"]: row for row in tables["checkpoints"]}
-    if len(found) < len(tables["checkpoints"]):
+    found = {row["partition"]: row for row in checkpoints}
+    if len(found) < len(checkpoints):
         yield Anomaly("checkpoints.repeated", log.topic, "a partition has more than one")
     for partition, end in log.ends.items():
         place = f"{log.topic}[{partition}]"
@@ -167,13 +212,6 @@ def _checkpoints(log: Log, tables: Tables) -> Iterator[Anomaly]:
             yield Anomaly("checkpoints.missing", place, f"the log ends at {end}")
     for partition in found.keys() - log.ends.keys():
         yield Anomaly("checkpoints.extra", f"{log.topic}[{partition}]", "the log has no such partition")
-
-
-def _grouped(rows: Iterable[Row]) -> dict[str, list[Row]]:
-    groups: dict[str, list[Row]] = {}
-    for row in rows:
-        groups.setdefault(row["entity_id"], []).append(row)
-    return groups
 
 
 def _short(value: Any) -> str:

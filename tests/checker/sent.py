@@ -9,8 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.checker.anomalies import Anomaly
 
 
 class Sent(NamedTuple):
@@ -31,8 +34,41 @@ class Sent(NamedTuple):
 
 def read(path: Path) -> list[Sent]:
     """Read the file. A last line that was not written whole is passed over: its writer was killed."""
-    text = path.read_text()
-    return parse(line for line in text.splitlines(keepends=True) if line.endswith("\n"))
+    with path.open() as file:
+        return parse(line for line in file if line.endswith("\n"))
+
+
+def split(path: Path, into: Path, partitions: int) -> tuple[list[Path], list[Anomaly]]:
+    """Divide the file by the partitions that the log gave to the entities; what fits several stands in all of them.
+
+    Where two partitions were given to one entity, that is an anomaly.
+    """
+    files = [into / f"sent-{number}.jsonl" for number in range(partitions)]
+    anomalies: list[Anomaly] = []
+    homes: dict[str, int] = {}
+    unanswered: dict[int, tuple[str, str]] = {}
+    with ExitStack() as stack:
+        outputs = [stack.enter_context(file.open("w")) for file in files]
+        for line in stack.enter_context(path.open()):
+            if not line.endswith("\n"):
+                continue
+            entry = json.loads(line)
+            if "send" in entry:
+                unanswered[entry["n"]] = entry["send"]["entity"], line
+            elif "at" in entry and entry["n"] in unanswered:
+                entity, intent = unanswered.pop(entry["n"])
+                home = entry["at"][0]
+                if homes.setdefault(entity, home) != home:
+                    detail = f"send {entry['n']} went to partition {home}, another one to {homes[entity]}"
+                    anomalies.append(Anomaly("log.split-entity", entity, detail))
+                if home < partitions:
+                    outputs[home].write(intent + line)
+                else:
+                    anomalies.append(Anomaly("log.lost", entity, f"there is no partition {home}"))
+        for entity, intent in unanswered.values():
+            for output in outputs if entity not in homes else [outputs[homes[entity]]]:
+                output.write(intent)
+    return files, anomalies
 
 
 def parse(lines: Iterable[str]) -> list[Sent]:

@@ -37,7 +37,7 @@ class Witnesses:
 
     def check(self, store: Path | None = None, log: Log | None = None, said: list[Sent] | None = None) -> Report:
         """Check, with some of the witnesses replaced."""
-        tables = stores.read(f"sqlite:///{store or self.store}", domain.PROJECTION)
+        tables: stores.Tables = stores.read(f"sqlite:///{store or self.store}", domain.PROJECTION)
         expected = self.expected if log is None else projected.expect(log)
         return compare(self.said if said is None else said, log or self.log, expected, tables)
 
