@@ -45,7 +45,7 @@ mutants: setup ## Plant bugs in copies of the sources; the tests must catch each
 simulate: setup ## Let every call of a worker fail, on a log in memory and in no real time; HISTORIES=2000 SEED=1
 	@$(BIN)/python -m tests.simulation --histories $(or $(HISTORIES),2000) $(if $(SEED),--seed $(SEED))
 
-torture: setup ## Kill workers on real parts and on files and check what is left; MINUTES=3 each, SEED=1, REPORT=DIR
+torture: setup ## Kill workers, servers, networks and check what is left; MINUTES=3 in all, SEED=1, REPORT=DIR
 	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
 fuzz: setup ## Read hostile bytes for some minutes and compare with the specification; MINUTES=10

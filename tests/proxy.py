@@ -100,6 +100,11 @@ class Proxy:
         with self._lock:
             self._lose = how
 
+    def lose_nothing(self) -> None:
+        """Take :meth:`lose_commit` back."""
+        with self._lock:
+            self._lose = None
+
     def _accept(self) -> None:
         while True:
             try:

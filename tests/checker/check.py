@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.checker import history, logs, projected, sent, stores
+from tests.checker import answers, history, logs, projected, sent, stores
 from tests.checker.anomalies import Anomaly, Report
 from tests.checker.folding import Entity
 from tests.checker.logs import Log
+from tests.checker.records import by_entity
 from tests.checker.sent import Sent
 from tests.checker.stores import Tables
 
@@ -33,6 +34,7 @@ class Share:
     store_url: str
     projection: str
     sent: Path
+    answers: Path | None
     partition: int
 
 
@@ -45,14 +47,22 @@ class Compared:
     rows: Counter[str]
 
 
-def check(log_url: str, topic: str, schemas: Path, store_url: str, projection: str, history_file: Path) -> Report:
-    """Read the three witnesses and compare them."""
+def check(
+    log_url: str,
+    topic: str,
+    schemas: Path,
+    store_url: str,
+    projection: str,
+    history_file: Path,
+    answers_file: Path | None = None,
+) -> Report:
+    """Read the three witnesses, and what readers were told, and compare them."""
     begin = time.monotonic()
     number = logs.partitions(log_url, topic)
     with tempfile.TemporaryDirectory(dir=history_file.parent) as directory:
         files, anomalies = sent.split(history_file, Path(directory), number)
         shares = [
-            Share(log_url, topic, schemas, store_url, projection, file, partition)
+            Share(log_url, topic, schemas, store_url, projection, file, answers_file, partition)
             for partition, file in enumerate(files)
         ]
         large = history_file.stat().st_size > _WORTH_PROCESSES
@@ -79,6 +89,10 @@ def share_compared(share: Share) -> Compared:
         mine = {**tables, "checkpoints": [row for row in tables["checkpoints"] if row["partition"] == share.partition]}
         rows: Counter[str] = Counter()
         report = compare(said, log, projected.Expected(log), mine, rows)
+    if share.answers is not None:
+        told = list(answers.compare(share.answers, by_entity(log.records), share.partition))
+        report.anomalies += [each for each in told if each is not None]
+        report.counts["answers compared with the fold"] = len(told)
     report.cost["MiB"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     return Compared(report, {record.entity for record in log.records}, rows)
 

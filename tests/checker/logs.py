@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import struct
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -17,7 +18,8 @@ from tests.checker.anomalies import Anomaly
 from tests.checker.records import Raw, Record, Schemas, Unreadable, decode
 
 _SECONDS = 60.0
-_AT_ONCE = 10_000
+_AT_ONCE = 1_000
+_GLANCE = 0.1
 
 
 @dataclass
@@ -45,8 +47,8 @@ def partitions(url: str, topic: str) -> int:
     """Return how many partitions a topic has."""
     scheme, _, rest = url.partition("://")
     if scheme == "kafka":
-        described = AdminClient({"bootstrap.servers": rest}).describe_topics(TopicCollection([topic]))
-        return len(described[topic].result(_SECONDS).partitions)
+        admin = AdminClient({"bootstrap.servers": rest})
+        return len(admin.describe_topics(TopicCollection([topic]))[topic].result(_SECONDS).partitions)
     with closing(sqlite3.connect(f"file:{rest[1:]}?mode=ro", uri=True)) as connection:
         return int(connection.execute("SELECT partitions FROM topics WHERE name = ?", (topic,)).fetchone()[0])
 
@@ -89,9 +91,13 @@ def _consumed(bootstrap: str, log: Log, wanted: Sequence[int]) -> Iterator[Raw]:
     }
     with closing(Consumer(settings)) as consumer:
         consumer.assign([TopicPartition(log.topic, number, 0) for number in wanted])
+        heard_at = time.monotonic()
         while len(log.ends) < len(wanted):
-            messages: Any = consumer.consume(_AT_ONCE, _SECONDS)
-            if not messages:
+            # It waits for so many, or for so long.
+            messages: Any = consumer.consume(_AT_ONCE, _GLANCE)
+            if messages:
+                heard_at = time.monotonic()
+            elif time.monotonic() > heard_at + _SECONDS:
                 raise TimeoutError(f"the log is silent; ends known so far: {log.ends}")
             for message in messages:
                 if message.error() is None:

@@ -6,47 +6,66 @@ import argparse
 import contextlib
 import random
 import secrets
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
-from everwhen.testing.parts import start_kafka, start_postgres
-from tests.torture.harness import Harness, Place
+import psycopg
+
+from everwhen.testing.parts import Postgres, start_kafka, start_postgres
+from everwhen.testing.parts.brokers import Node
+from tests.torture import quotas
+from tests.torture.harness import Harness, Length
+from tests.torture.place import Place
 from tests.torture.process import preload
-from tests.torture.tally import Tally
+from tests.torture.report import write
+from tests.torture.tally import EXPLICIT, Tally
 
 
 def main() -> int:
-    """Run, print the report, return 0 only if nothing was lost and every phase was met."""
+    """Run, print the report, return 0 only if nothing was lost and every quota was met."""
     chosen = _parser().parse_args()
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(2**32)
     print(f"seed {seed}", flush=True)
     preload()
-    codes = []
-    for target in chosen.on:
-        with contextlib.ExitStack() as running:
-            reports = (chosen.report or Path(tempfile.mkdtemp(prefix="everwhen-torture-"))) / target
-            reports.mkdir(parents=True, exist_ok=True)
-            directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=reports)))
-            place, parts = running.enter_context(_place(target, chosen.kafka, chosen.postgres, directory))
-            tally = Tally(seed, parts, chosen.quota)
-            harness = Harness(place, tally, chosen.rate)
-            until_enough = chosen.minutes is None
-            report = harness.run(chosen.seconds if until_enough else chosen.minutes * 60, until_enough=until_enough)
-            tally.write(reports, report)
-            print(tally.as_markdown(report), flush=True)
-            print(f"report: {reports}", flush=True)
-            codes.append(tally.verdict(report) != "passed")
-    return int(any(codes))
+    verdicts = [_run(target, seed, chosen) for target in chosen.on]
+    return int(any(verdict != "passed" for verdict in verdicts))
+
+
+def _run(target: str, seed: int, chosen: argparse.Namespace) -> str:
+    with contextlib.ExitStack() as running:
+        reports = (chosen.report or Path(tempfile.mkdtemp(prefix="everwhen-torture-"))) / target
+        reports.mkdir(parents=True, exist_ok=True)
+        directory = Path(running.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=reports)))
+        place, beside, parts = running.enter_context(_places(target, chosen.kafka, chosen.postgres, directory))
+        minutes = _minutes(target, chosen)
+        owed = quotas.least(target, chosen.quota) if minutes is None else quotas.owed(target, minutes)
+        owed = quotas.without(owed, database=place.postgres is not None, broker=place.broker is not None)
+        phases = tuple(each for each in EXPLICIT if each != "P5c" or place.kind == "postgres")
+        tally = Tally(target, seed, parts, owed, phases)
+        length = Length(chosen.seconds if minutes is None else minutes * 60, until_enough=minutes is None)
+        report = Harness(place, beside, tally, chosen.rate).run(length)
+        print(write(reports, tally, report), flush=True)
+        print(f"report: {reports}", flush=True)
+        return tally.verdict(report)
+
+
+def _minutes(target: str, chosen: argparse.Namespace) -> float | None:
+    """How many of the minutes this place gets; servers most of them, as files have no servers to stop."""
+    if chosen.minutes is None:
+        return None
+    return float(chosen.minutes * quotas.SHARES[target] / sum(quotas.SHARES[each] for each in chosen.on))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("--minutes", type=float, help="how long; without it, until every phase has its quota")
+    parser.add_argument("--minutes", type=float, help="how long in all; without it, until the least is done")
     parser.add_argument("--seconds", type=float, default=120, help="without --minutes: the longest (%(default)s)")
-    parser.add_argument("--quota", type=int, default=5, help="the fewest kills of a phase (%(default)s)")
-    parser.add_argument("--rate", type=float, default=300, help="events published a second (%(default)s)")
+    parser.add_argument("--quota", type=int, default=5, help="without --minutes: the least of each (%(default)s)")
+    parser.add_argument("--rate", type=float, default=300, help="events published a second, at least (%(default)s)")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--on", nargs="+", choices=("servers", "files"), default=["servers", "files"])
     parser.add_argument("--kafka", help="bootstrap servers; without it a broker is started, and killed at times")
@@ -56,26 +75,60 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextlib.contextmanager
-def _place(
+def _places(
     target: str, kafka: str | None, postgres: str | None, directory: Path
-) -> Iterator[tuple[Place, dict[str, str]]]:
-    topic = f"torture-{secrets.token_hex(6)}"
+) -> Iterator[tuple[Place, Place, dict[str, str]]]:
+    """The place of explicit partitions, that of the group, and what they are on."""
+    topics = [f"torture-{secrets.token_hex(6)}" for _ in range(2)]
+    directories = [directory / "explicit", directory / "group"]
+    for each in directories:
+        each.mkdir()
     if target == "files":
-        files = Place(f"sqlite:///{directory}/log.db", f"sqlite:///{directory}/store.db", topic, directory)
-        yield files, {"log": "the local log", "store": "SQLite"}
+        places = [
+            Place(f"sqlite:///{each}/log.db", f"sqlite:///{each}/store.db", topic, each)
+            for each, topic in zip(directories, topics, strict=True)
+        ]
+        yield places[0], places[1], {"log": "the local log", "store": f"SQLite {sqlite3.sqlite_version}"}
         return
     with contextlib.ExitStack() as running:
-        place = Place(f"kafka://{kafka}", postgres or "", topic, directory)
-        parts = {"log": f"Kafka at {kafka}", "store": "PostgreSQL"}
+        log, parts = f"kafka://{kafka}", {"log": f"Kafka at {kafka}", "store": "PostgreSQL"}
+        node: Node | None = None
         if kafka is None:
             broker = running.enter_context(start_kafka())
-            place.log, parts["log"] = broker.address.url, broker.describe()
-            place.broker = broker.nodes[0] if broker.nodes else None
+            log, parts["log"] = broker.address.url, broker.describe()
+            node = broker.nodes[0] if broker.nodes else None
+        server: Postgres | None = None
         if postgres is None:
             server = running.enter_context(start_postgres(fsync=False))
-            place.store, parts["store"] = server.database(), server.describe()
-            place.postgres = server
-        yield place, parts
+            _recover_soon(server.address.url)
+            parts["store"] = server.describe()
+            stores = [server.database(), server.database()]
+        else:
+            stores = [postgres, running.enter_context(_another_database(postgres))]
+        places = [
+            Place(log, store, topic, each, server, node)
+            for store, topic, each in zip(stores, topics, directories, strict=True)
+        ]
+        yield places[0], places[1], parts
+
+
+def _recover_soon(url: str) -> None:
+    """Have little to do again after a crash: what is tried here is the worker, not the server's recovery."""
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute("ALTER SYSTEM SET checkpoint_timeout = '30s'")
+        admin.execute("SELECT pg_reload_conf()")
+
+
+@contextlib.contextmanager
+def _another_database(url: str) -> Iterator[str]:
+    """A database beside the one that was given, for the time of the run."""
+    name = f"{urlsplit(url).path[1:]}_group"
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+        try:
+            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The points of a worker at which it can be stopped, put around the ports and around the database driver.
 
 The product's code is not touched. Points: P1 fetched, P2 decode, P3 fold, P4 transaction open before the fence, P5
-after the fence before the commit, P6 commit sent and its answer not taken, P7 after the commit before the hint,
-P8 claim, P9 partitions revoked, P10 shutdown.
+after the fence before the commit, P5c in the middle of the rows of a COPY, P6 commit sent and its answer not taken, P7
+after the commit before the hint, P8 claim, P9 partitions revoked, P10 shutdown.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psycopg
 from sqlalchemy import Engine, event
 
 from everwhen.errors import Fenced
@@ -98,6 +99,13 @@ def watch(engine: Engine, hooks: Hooks) -> None:
             found: sqlite3.Cursor = hooks.execute(lambda: super(Lite, self).execute(sql, parameters), sql)
             return found
 
+    class Copying(psycopg.Cursor[Any]):
+        @contextmanager
+        def copy(self, *arguments: Any, **options: Any) -> Iterator[psycopg.Copy]:
+            with super().copy(*arguments, **options) as copy:
+                yield copy
+                hooks.reached("P5c")
+
     @event.listens_for(engine, "do_connect")
     def choose(dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
         if dialect.name == "sqlite":
@@ -106,6 +114,7 @@ def watch(engine: Engine, hooks: Hooks) -> None:
     @event.listens_for(engine, "connect")
     def connected(connection: Any, _record: Any) -> None:
         if not isinstance(connection, sqlite3.Connection):
+            connection.cursor_factory = Copying
             execute = connection.execute
             connection.execute = lambda query, *args, **options: hooks.execute(
                 lambda: execute(query, *args, **options), query

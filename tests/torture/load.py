@@ -27,8 +27,9 @@ from tests.torture.domain import Deleted, Ignored, Replaced
 _SECOND = 1_000_000
 _LIFETIME = 40
 _ACTIVE = 30
-_RETIRED = 100
-_SYNC_EVERY = 200
+_ACTIVE_SECONDS = 6
+"""How long an entity's events go on at any rate: longer than a worker lives."""
+_SYNC_SECONDS = 0.5
 _RETRACTED = "everwhen.retracted"
 _CLASSES: dict[str, type[Event]] = {event_type(each): each for each in domain.EVENTS}
 
@@ -109,19 +110,20 @@ class Life:
 class Load:
     """Sends at about a given rate, and writes the history."""
 
-    def __init__(self, publisher: Publisher, history: IO[str], seed: int, prefix: str) -> None:
+    def __init__(self, publisher: Publisher, history: IO[str], seed: int, prefix: str, active: int = _ACTIVE) -> None:
         self._publisher = publisher
         self._history = history
         self._draw = random.Random(seed)
         self._prefix = prefix
         self._open: deque[tuple[int, Receipt]] = deque()
         self._sent = self._begun = 0
-        self._active = [self._new() for _ in range(_ACTIVE)]
-        self._retired: deque[Life] = deque(maxlen=_RETIRED)
+        self._sync_at = time.monotonic() + _SYNC_SECONDS
+        self._active = [self._new() for _ in range(active)]
+        self._retired: deque[Life] = deque(maxlen=4 * active)
 
     def step(self) -> None:
         """Send one event."""
-        index = self._draw.randrange(_ACTIVE)
+        index = self._draw.randrange(len(self._active))
         life = self._active[index]
         if self._retired and self._draw.random() < 0.03:
             life = self._draw.choice(self._retired)
@@ -133,9 +135,10 @@ class Load:
         self._open.append((self._sent, self._publish(send)))
         self._sent += 1
         self.settle(wait=False)
-        if self._sent % _SYNC_EVERY == 0:
+        if time.monotonic() > self._sync_at:
             self._history.flush()
             os.fsync(self._history.fileno())
+            self._sync_at = time.monotonic() + _SYNC_SECONDS
 
     def settle(self, *, wait: bool) -> None:
         """Write down the answers that are there, or wait for all of them."""
@@ -169,13 +172,14 @@ class Load:
 
 
 def main() -> None:
-    """Send until the input is closed, or until the number of events is reached."""
+    """Send until the input is closed, and until the number of events is reached."""
     parser = argparse.ArgumentParser(prog="python -m tests.torture.load")
     parser.add_argument("--log", required=True)
     parser.add_argument("--topic", required=True)
     parser.add_argument("--schemas", required=True, type=Path)
     parser.add_argument("--history", required=True, type=Path)
     parser.add_argument("--seed", required=True, type=int)
+    parser.add_argument("--events", required=True, type=int, help="go on to this number when the input is closed")
     parser.add_argument("--rate", required=True, type=float, help="events a second")
     chosen = parser.parse_args()
     ended = threading.Event()
@@ -187,10 +191,10 @@ def main() -> None:
     threading.Thread(target=watch, daemon=True).start()
     source = domain.topic(chosen.topic, chosen.schemas)
     with chosen.history.open("w") as history, Publisher(source, chosen.log) as publisher:
-        load = Load(publisher, history, chosen.seed, "e")
+        load = Load(publisher, history, chosen.seed, "e", max(_ACTIVE, int(chosen.rate * _ACTIVE_SECONDS / _LIFETIME)))
         begin = time.monotonic()
         number = 0
-        while not ended.is_set():
+        while not ended.is_set() or number < chosen.events:
             load.step()
             number += 1
             ended.wait(max(0.0, begin + number / chosen.rate - time.monotonic()))

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.torture import worker
 from tests.torture.worker import Task
 
 PATIENCE = 40.0
+_GLANCE = 0.02
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -29,6 +31,8 @@ class Process:
     def __init__(self, task: Task) -> None:
         self.task = task
         self.said: list[tuple[Any, ...]] = []
+        self.begun = time.monotonic()
+        self._times: list[float] = []
         self._ours, theirs = multiprocessing.Pipe()
         self._process = _context.Process(target=worker.run, args=(task, theirs), daemon=True)
         self._process.start()
@@ -42,6 +46,21 @@ class Process:
             if left <= 0 or not self._listen(left):
                 return self.has_said(what, number)
         return True
+
+    def until_true(self, condition: Callable[[], bool], seconds: float = PATIENCE) -> bool:
+        """Wait until a condition holds while it works; false if it ended, or the time was up."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline or (not self._listen(_GLANCE) and self._process.exitcode is not None):
+                return condition()
+        return True
+
+    def when(self, what: str, after: float = 0.0) -> float | None:
+        """Return when it first said something, not before a moment; ``None`` if it did not."""
+        for time_said, each in zip(self._times, self.said, strict=False):
+            if each[0] == what and time_said >= after:
+                return time_said
+        return None
 
     def has_said(self, what: str, number: int = 1) -> bool:
         """Whether it has said something so many times."""
@@ -80,6 +99,7 @@ class Process:
         """Wait for its end; kill it if it does not come."""
         self._process.join(PATIENCE)
         if self._process.exitcode is None:
+            self._times.append(time.monotonic())
             self.said.append(("hung",))
             self._process.kill()
             self._process.join()
@@ -102,7 +122,9 @@ class Process:
         if connection not in ready:
             return False
         try:
-            self.said.append(connection.recv())
+            heard = connection.recv()
+            self._times.append(time.monotonic())
+            self.said.append(heard)
         except (EOFError, OSError):
             return False
         return True

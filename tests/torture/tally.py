@@ -1,16 +1,16 @@
-"""What a run did: kills by phase, zombies, faults, and whether that is enough to count."""
+"""What a run did: kills by phase, zombies, faults, how fast it recovered, and whether that is enough to count."""
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 from tests.checker.anomalies import Report
+from tests.torture import quotas
 
 PHASES = {
     "P1": "fetched",
@@ -18,93 +18,125 @@ PHASES = {
     "P3": "fold",
     "P4": "transaction open, before the fence",
     "P5": "after the fence, before the commit",
+    "P5c": "in the middle of the rows of a COPY",
     "P6": "commit sent, its answer not taken",
     "P7": "after the commit, before the hint",
     "P8": "claim",
     "P9": "partitions revoked",
     "P10": "shutdown",
 }
+EXPLICIT = tuple(phase for phase in PHASES if phase != "P9")
+_SHARE = 50
+"""A phase must have at least one of so many kills."""
 
 
 @dataclass
 class Tally:
-    """Counts of one run. Thread-safe where it is counted."""
+    """Counts of one run on one place. Thread-safe where it is counted."""
 
+    target: str
     seed: int
     parts: dict[str, str]
-    quota: int
+    owed: dict[str, int]
+    """The fewest that count, by the names of :mod:`tests.torture.quotas`."""
+    phases: Sequence[str] = EXPLICIT
+    """Those in which workers on explicit partitions can be killed here."""
     kills: Counter[str] = field(default_factory=Counter)
     """Kills that landed in their phase, after a batch was committed since the last one."""
+    group: Counter[str] = field(default_factory=Counter)
+    """The same of members of a group."""
     zombies: Counter[str] = field(default_factory=Counter)
     """Workers that were paused, lost their partition, and were let go on, by the phase they stood in."""
     faults: Counter[str] = field(default_factory=Counter)
-    """Everything else: how zombies were stopped, kills that missed, workers that ended, servers that were stopped."""
+    """Everything else: what was done to servers and networks, kills that missed, workers that ended."""
     broken: list[str] = field(default_factory=list)
     """What must not happen, seen while it ran."""
     timeline: list[tuple[float, str]] = field(default_factory=list)
     """When what was done, in seconds from the beginning."""
-    seconds: float = 0.0
+    recoveries: dict[str, list[float]] = field(default_factory=dict)
+    """Seconds from a fault to the first new commit, by mode."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """What took how long."""
     _begin: float = field(default_factory=time.monotonic)
+    _outages: list[tuple[float, float]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def count(self, counter: Counter[str], what: str) -> None:
-        """Add one."""
+    def count(self, counter: Counter[str], what: str, number: int = 1) -> None:
+        """Add to a counter."""
         with self._lock:
-            counter[what] += 1
-            self.timeline.append((round(time.monotonic() - self._begin, 2), what))
+            counter[what] += number
+            kind = {id(self.kills): "killed ", id(self.group): "killed in a group ", id(self.zombies): "resumed "}
+            text = f"{kind.get(id(counter), '')}{what}" + (f" ({number})" if number != 1 else "")
+            self.timeline.append((round(time.monotonic() - self._begin, 2), text))
 
-    def least(self, phases: list[str]) -> list[str]:
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Note that a server is away: what recovers meanwhile is counted apart."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._outages.append((begin, time.monotonic()))
+
+    def recovered(self, mode: str, begin: float, end: float) -> None:
+        """Note how long it took from a fault to the first new commit, both in seconds of the monotonic clock."""
+        with self._lock:
+            # A server is back before its clients are.
+            if any(begin < over + 1 and away < end for away, over in self._outages):
+                mode += ", while a server was away or had just come back"
+            self.recoveries.setdefault(mode, []).append(end - begin)
+
+    def least(self, phases: Sequence[str]) -> list[str]:
         """Return those of the phases with the fewest kills."""
         with self._lock:
             fewest = min(self.kills[phase] for phase in phases)
             return [phase for phase in phases if self.kills[phase] == fewest]
 
-    def lacking(self) -> list[str]:
-        """Return the phases that were not met often enough: the quota and, but for P9, 2 % of all.
+    def done(self, report: Report | None = None) -> dict[str, int]:
+        """Return what was done, by the names of the quotas; what only the check can tell is 0 before it."""
+        done = {name: self.faults[name] for name in self.owed}
+        done |= {
+            quotas.KILLS: self.kills.total(),
+            quotas.GROUP: self.group.total(),
+            quotas.ZOMBIES: self.zombies.total(),
+        }
+        if report is not None:
+            done[quotas.EVENTS] = report.counts.get("records in the log", 0)
+        return done
 
-        P9 takes a group, and so a session's length each time.
-        """
-        share = self.kills.total() // 50
-        return [each for each in PHASES if self.kills[each] < max(self.quota, 0 if each == "P9" else share)]
+    def summary(self) -> str:
+        """Say in one line how much is done."""
+        done = self.done()
+        return ", ".join(f"{done[name]}/{number} {name}" for name, number in self.owed.items() if name not in _CHECKED)
+
+    def progress(self, name: str) -> float:
+        """Return how much of a quota is done; 1 is enough."""
+        if name not in self.owed:
+            return float("inf")
+        return self.done()[name] / max(1, self.owed[name])
+
+    def lacking(self, report: Report) -> list[str]:
+        """Return the quotas that were not met, and the phases that got less than 2 % of the kills."""
+        return [*self.lacking_faults(), *(n for n in _CHECKED if self.done(report)[n] < self.owed.get(n, 0))]
+
+    def lacking_faults(self) -> list[str]:
+        """Return what :meth:`lacking` does, without what only the check can tell."""
+        done = self.done()
+        few = [name for name, number in self.owed.items() if name not in _CHECKED and done[name] < number]
+        share = max(self.kills.total() // _SHARE, min(3, self.owed[quotas.KILLS]))
+        few += [f"kills in {phase}" for phase in self.phases if self.kills[phase] < share]
+        return few if self.has_revoked() else [*few, "kills in P9"]
+
+    def has_revoked(self) -> bool:
+        """Whether enough members of groups were killed while they gave partitions up."""
+        return self.group["P9"] >= min(3, self.owed[quotas.GROUP])
 
     def verdict(self, report: Report) -> str:
         """Say ``passed``, ``failed`` or ``invalid``."""
         if report.anomalies or self.broken:
             return "failed"
-        return "invalid" if self.lacking() else "passed"
+        return "invalid" if self.lacking(report) else "passed"
 
-    def write(self, directory: Path, report: Report) -> None:
-        """Write ``torture.json`` and ``torture.md``."""
-        values: dict[str, Any] = {
-            "verdict": self.verdict(report),
-            "seed": self.seed,
-            "parts": self.parts,
-            "seconds": round(self.seconds, 1),
-            "kills": dict(self.kills),
-            "zombies": dict(self.zombies),
-            "faults": dict(self.faults),
-            "timeline": self.timeline,
-            "lacking": self.lacking(),
-            "broken": self.broken,
-            "check": json.loads(report.as_json()),
-        }
-        (directory / "torture.json").write_text(json.dumps(values, indent=1))
-        (directory / "torture.md").write_text(self.as_markdown(report))
 
-    def as_markdown(self, report: Report) -> str:
-        """Return a short report for people."""
-        lines = [
-            f"# Torture: {self.verdict(report)}",
-            "",
-            f"Seed {self.seed}, {self.seconds:.0f} s, on {' and '.join(self.parts.values())}.",
-            "",
-            f"| phase | kills ({self.kills.total()}) | zombies ({self.zombies.total()}) |",
-            "|---|---|---|",
-        ]
-        lines += [f"| {p} {meaning} | {self.kills[p]} | {self.zombies[p]} |" for p, meaning in PHASES.items()]
-        lines += ["", "| also | number |", "|---|---|"]
-        lines += [f"| {what} | {count} |" for what, count in sorted(self.faults.items())]
-        if lacking := self.lacking():
-            lines += ["", f"Invalid: too few kills in {', '.join(lacking)}."]
-        lines += ["", *(f"- broken: {what}" for what in self.broken), "", report.as_markdown()]
-        return "\n".join(lines)
+_CHECKED = (quotas.EVENTS, quotas.ASKED)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sqlite3
+import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from everwhen import Reader
 from tests.checker import stores
-from tests.torture import healthy
+from tests.checker.anomalies import Report
+from tests.checker.check import check
+from tests.torture import domain, healthy
 from tests.torture.corruptions import LOG, SENT, STORE
 from tests.torture.healthy import Witnesses
+from tests.torture.reading import Questions
 
 _RANDOM = 200
 _EVENTS = 600
@@ -77,6 +84,59 @@ def test_random_damage_to_a_single_row_is_seen(witnesses: Witnesses, tmp_path: P
             assert witnesses.check(store=tmp_path / "store.db").anomalies, f"seed {seed}: {what} was not seen"
             with closing(sqlite3.connect(witnesses.store)) as source:
                 source.backup(connection)
+
+
+def _check_files(witnesses: Witnesses, store: Path, answers: Path | None = None) -> Report:
+    log = f"sqlite:///{witnesses.directory}/log.db"
+    history, schemas = witnesses.directory / "sent.jsonl", witnesses.directory / "schemas"
+    return check(log, healthy.TOPIC, schemas, f"sqlite:///{store}", domain.PROJECTION, history, answers)
+
+
+def test_partition_by_partition_the_same_is_compared(witnesses: Witnesses) -> None:
+    """Large stores are divided; nothing may fall between the parts."""
+    report = _check_files(witnesses, witnesses.store)
+    assert report.anomalies == []
+    assert report.counts == witnesses.check().counts
+
+
+def test_a_row_of_no_partition_is_seen(witnesses: Witnesses, tmp_path: Path) -> None:
+    """No part would look at it."""
+    with closing(healthy.copied(witnesses.store, tmp_path / "store.db")) as connection:
+        connection.execute("UPDATE everwhen_torture__1_versions SET partition = 99 WHERE rowid = 1")
+    assert "versions.unplaced" in _check_files(witnesses, tmp_path / "store.db").kinds()
+
+
+def test_what_readers_were_told_is_compared(witnesses: Witnesses, tmp_path: Path) -> None:
+    """At any basis, whole histories and single instants; one answer that is off by a version is seen."""
+    answers = tmp_path / "answers.jsonl"
+    lines = list(_answers(witnesses))
+    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    report = _check_files(witnesses, witnesses.store, answers)
+    assert report.anomalies == []
+    assert report.counts["answers compared with the fold"] == len(lines) > 100
+    wrong = next(line for line in lines if len(next(iter(line["told"].values()))) > 1)
+    next(iter(wrong["told"].values())).pop()
+    answers.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert list(_check_files(witnesses, witnesses.store, answers).kinds().elements()) == ["answers.differ"]
+
+
+def _answers(witnesses: Witnesses) -> Iterator[dict[str, Any]]:
+    """What the public reader says now, as it would be written down."""
+    source = domain.topic(healthy.TOPIC, witnesses.directory / "schemas")
+    with Reader(domain.projection(source), f"sqlite:///{witnesses.store}") as reader:
+        questions = Questions(reader)
+        for entity in witnesses.expected:
+            for kind in ("get", "history"):
+                now = time.time_ns() // 1000
+                asked = questions.ask(kind, entity, now, {})
+                assert asked is not None
+                basis, told = asked
+                below = {str(partition): mark.next_offset for partition, mark in basis.items()}
+                yield {"valid_at": None if kind == "history" else now, "known_at": None, "below": below, **told}
+                for version in told["told"][entity] if kind == "history" else ():
+                    earlier = questions.ask("get", entity, version[0] - 1, {"basis": basis})
+                    assert earlier is not None
+                    yield {"valid_at": version[0] - 1, "known_at": None, "below": below, **earlier[1]}
 
 
 def _damage(connection: sqlite3.Connection, draw: random.Random) -> str:

@@ -7,11 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from everwhen.testing.parts import KafkaAddress
-from tests.torture.tally import PHASES
+from tests.torture import quotas
+from tests.torture.tally import EXPLICIT
 
 _QUOTA = 3
 _SECONDS = 150
@@ -41,22 +43,28 @@ def _torture(report: Path, *arguments: str) -> dict[str, Any]:
     return found
 
 
-def _check(found: dict[str, Any]) -> None:
+def _check(found: dict[str, Any], phases: Sequence[str]) -> None:
     assert found["verdict"] == "passed"
-    assert set(found["kills"]) == set(PHASES)
+    assert set(found["kills"]) == set(phases)
     assert min(found["kills"].values()) >= _QUOTA
+    assert found["kills in a group"]["P9"] >= _QUOTA
     assert sum(found["zombies"].values()) >= _QUOTA
     assert found["check"]["anomalies"] == []
-    assert found["check"]["counts"]["records in the log"] > 100
+    for compared in ("records in the log", "answers compared with the fold"):
+        assert found["check"]["counts"][compared] > 100
+    assert found["done"][quotas.ASKED] > 100
 
 
 def test_killed_workers_lose_and_double_nothing_on_servers(
     real_kafka: KafkaAddress, postgres_url: str, tmp_path: Path
 ) -> None:
     """Workers on Kafka and PostgreSQL are killed at every point of their work, and paused until they are overtaken."""
-    _check(_torture(tmp_path, "--on", "servers", "--kafka", real_kafka.bootstrap, "--postgres", postgres_url))
+    found = _torture(tmp_path, "--on", "servers", "--kafka", real_kafka.bootstrap, "--postgres", postgres_url)
+    _check(found, EXPLICIT)
+    for lost in (quotas.LOST_DONE, quotas.LOST_UNSENT, quotas.LOST_LATE, quotas.TERMINATED):
+        assert found["done"][lost] > 0
 
 
 def test_killed_workers_lose_and_double_nothing_on_files(tmp_path: Path) -> None:
     """The same on the local log and SQLite."""
-    _check(_torture(tmp_path, "--on", "files"))
+    _check(_torture(tmp_path, "--on", "files"), [phase for phase in EXPLICIT if phase != "P5c"])

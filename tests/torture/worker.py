@@ -24,8 +24,10 @@ from tests.torture import domain
 from tests.torture.hooks import HookedLog, HookedStore, Hooks, Plan, watch
 
 _PR_SET_PDEATHSIG = 1
-_TIMEOUTS = Timeouts(lock=10, idle=1, statement=5)
-"""A worker that is paused in a transaction is overtaken after a second."""
+_TIMEOUTS = Timeouts(lock=3, idle=1, statement=5)
+"""A worker that is paused in a transaction is overtaken after a second; in the middle of its rows after eight."""
+_PER_RECORD = 4_000
+"""Bytes of the buffer for each record of a batch: a worker that dies soon must not fetch the whole log each time."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ def run(task: Task, harness: Connection[Any, Any]) -> None:
     engine = open_engine(task.store, _TIMEOUTS)
     watch(engine, hooks)
     settings = WorkerSettings(
-        group=task.group, partitions=task.partitions, batch_records=task.batch_records, depth=task.depth
+        group=task.group,
+        partitions=task.partitions,
+        batch_records=task.batch_records,
+        depth=task.depth,
+        buffer_bytes=max(2**20, _PER_RECORD * task.batch_records),
     )
     worker = Worker(
         domain.projection(domain.topic(task.topic, task.directory / "schemas")),
