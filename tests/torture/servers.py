@@ -16,7 +16,7 @@ _STORM_ENDS = 5
 """About how many connections a storm finds."""
 _BREATH_SECONDS = 1.5
 """At least so long between two faults: the time in which something is done again."""
-_SURPLUS = 1.1
+_SURPLUS = 1.0
 _DOWN_SECONDS = (0.0, 1.5)
 
 
