@@ -25,10 +25,8 @@ from tests.torture.tally import Tally
 
 _GROUP_RATE = 150.0
 """Events a second for the group: its members take small batches."""
-_QUESTIONS = 30.0
+_QUESTIONS = 20.0
 """Asked a second."""
-_SURPLUS = 1.15
-"""By how much the load is above what is owed, so that servers that are away do not make it too little."""
 _LONGEST_DRAIN = 900.0
 _DRAINED_AT_ONCE = 3000
 _LONGEST_END = 900.0
@@ -64,10 +62,10 @@ class Harness:
         tally, (place, beside) = self._tally, self._places
         for each in self._places:
             each.prepare()
-        begin = time.monotonic()
+        begin, events = time.monotonic(), tally.owed[quotas.EVENTS]
         with (
             self._timed("kills and other faults"),
-            self._loading(place, max(self._rate, self._wanted() / length.seconds), self._wanted()),
+            self._loading(place, max(self._rate, events / length.seconds), events),
             self._loading(beside, _GROUP_RATE, 0),
             self._reading(place),
         ):
@@ -117,10 +115,6 @@ class Harness:
 
     def _seed(self) -> int:
         return self._draw.randrange(2**32)
-
-    def _wanted(self) -> int:
-        owed = self._tally.owed[quotas.EVENTS]
-        return int(owed * _SURPLUS)
 
     @contextmanager
     def _loading(self, place: Place, rate: float, events: int) -> Iterator[None]:

@@ -43,7 +43,7 @@ _FULL: Mapping[str, Mapping[str, int]] = {
         HELD: 20,
         DELAYED: 20,
         EVENTS: 2_000_000,
-        ASKED: 20_000,
+        ASKED: 12_000,
     },
     "files": {KILLS: 60, GROUP: 5, ZOMBIES: 10, EVENTS: 40_000, ASKED: 2_000},
 }
