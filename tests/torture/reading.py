@@ -30,7 +30,7 @@ from tests.torture.domain import Items
 
 _SECOND = 1_000_000
 _RECENT = 300
-_SNAPSHOT_ROWS = 40
+_SNAPSHOT_ROWS = 10
 _TAIL_BYTES = 60_000
 _PAUSE = 0.1
 _ENTITY = re.compile(rb'"entity": "e(\d+)"')
