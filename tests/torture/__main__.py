@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import random
 import secrets
+import shutil
 import sqlite3
 import sys
 import tempfile
@@ -49,6 +50,9 @@ def _run(target: str, seed: int, chosen: argparse.Namespace) -> str:
         length = Length(chosen.seconds if minutes is None else minutes * 60, until_enough=minutes is None)
         report = Harness(place, beside, tally, chosen.rate).run(length)
         print(write(reports, tally, report), flush=True)
+        for each in (place, beside):
+            if (said := each.directory / "workers.log").exists():
+                shutil.copy(said, reports / f"workers-{each.directory.name}.log")
         print(f"report: {reports}", flush=True)
         return tally.verdict(report)
 

@@ -27,6 +27,8 @@ _GROUP_RATE = 150.0
 """Events a second for the group: its members take small batches."""
 _QUESTIONS = 20.0
 """Asked a second."""
+_SLOTS = ((0, 2), (1,), (3,))
+"""The partitions of the slots, together all that there are. Much of a life is waiting, so there are more than two."""
 _LONGEST_DRAIN = 900.0
 _DRAINED_AT_ONCE = 3000
 _LONGEST_END = 900.0
@@ -96,8 +98,7 @@ class Harness:
             """Return which share of everything is due by now; a little early, as what is begun takes a while."""
             return 1.0 if length.until_enough else 1.1 * (time.monotonic() - begin) / length.seconds
 
-        halves = [tuple(range(first, domain.PARTITIONS, 2)) for first in (0, 1)]
-        slots = [Slot(place, tally, half, self._seed()) for half in halves]
+        slots = [Slot(place, tally, partitions, self._seed()) for partitions in _SLOTS]
         group, servers = GroupSlot(beside, tally, self._seed()), Servers(place, tally, self._seed())
         threads = [
             *(threading.Thread(target=slot.run, args=(over,)) for slot in slots),

@@ -53,7 +53,8 @@ class Task:
 def run(task: Task, harness: Connection[Any, Any]) -> None:
     """Work until stopped, killed, or an error; the last words say which."""
     _die_with_parent()
-    logging.basicConfig(filename=task.directory / "workers.log", format=f"{os.getpid()} %(asctime)s %(message)s")
+    said = task.directory / "workers.log"
+    logging.basicConfig(filename=said, format=f"{os.getpid()} %(asctime)s %(message)s", level=logging.INFO)
     hooks = Hooks(task.plan, harness)
     domain.Moments.reached = staticmethod(hooks.reached)
     engine = open_engine(task.store, _TIMEOUTS)
