@@ -111,11 +111,17 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._refusing:
+                client.close()
+                continue
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                # Or the client would wait for a server that is not there until its own patience is over.
+                client.close()
+                continue
             with contextlib.suppress(OSError):
-                if self._refusing:
-                    client.close()
-                else:
-                    _Link(self, client, socket.create_connection(self._target)).start()
+                _Link(self, client, server).start()
 
     # -- asked by the links --------------------------------------------------------------------------------------
 
