@@ -44,12 +44,15 @@ def expect(log: Log) -> dict[str, Entity]:
     return dict(Expected(log))
 
 
-def compare(log: Log, expected: Mapping[str, Entity], tables: Tables, counts: Counter[str]) -> Iterator[Anomaly]:
+def compare(
+    log: Log, expected: Mapping[str, Entity], tables: Tables, counts: Counter[str] | None = None
+) -> Iterator[Anomaly]:
     """Yield what does not agree.
 
     :param tables: read once, entity by entity.
-    :param counts: what was compared is counted here.
+    :param counts: what was compared is counted here, if given.
     """
+    counts = Counter() if counts is None else counts
     yield from _checkpoints(log, list(tables["generations"]), list(tables["checkpoints"]), counts)
     for row in tables["quarantine"]:
         counts["quarantine"] += 1
