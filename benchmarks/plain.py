@@ -14,7 +14,7 @@ from typing import cast
 
 from sqlalchemy import create_engine, inspect, text
 
-from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.ports.store import Applied, Blueprint, Claim, Generation
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes, Known, Version
 from everwhen.sql import SqlStore, lookups, wire
@@ -53,9 +53,11 @@ class PlainStore(SqlStore):
         return generation
 
     @contextmanager
-    def batch(self, claim: Claim, expected: int, reached: Mark) -> Iterator[SqlBatch]:
+    def batch(
+        self, claim: Claim, expected: int, reached: Mark, *, applied: Applied | None = None
+    ) -> Iterator[SqlBatch]:
         """Open a transaction that writes plain rows."""
-        with super().batch(claim, expected, reached) as batch:
+        with super().batch(claim, expected, reached, applied=applied) as batch:
             yield _PlainBatch(batch, self._insert, self._database.kind)
 
 

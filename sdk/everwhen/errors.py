@@ -16,6 +16,12 @@
     │   ├── TopicNotFound
     │   ├── TopicSettingsError      the topic's settings endanger the guarantee
     │   ├── OffsetOutOfRange        the position we need is not in the log any more, or not yet
+    │   ├── ContinuityError         the log cannot prove that it goes on where the store stands
+    │   │   ├── LogGap              it does not hold the next records any more
+    │   │   ├── LogDiverged         it was cut off, or holds other records than were applied
+    │   │   ├── TopicRecreated      the topic is another one of the same name
+    │   │   ├── ClusterReplaced     so is the whole cluster
+    │   │   └── Repartitioned       the topic has more partitions than the store was built from
     │   └── PublishError            an event was not taken by the log
     │       └── EventTooLarge
     ├── StoreError                  the database says no
@@ -102,7 +108,47 @@ class TopicSettingsError(LogError):
 
 
 class OffsetOutOfRange(LogError):
-    """The log does not hold the position that comes next for us."""
+    """The log does not hold the position that comes next for us; a worker makes LogGap or LogDiverged of it.
+
+    :ivar partition: where; ``None`` if the log did not say.
+    """
+
+    def __init__(self, message: str, *, partition: int | None = None) -> None:
+        super().__init__(message)
+        self.partition = partition
+
+
+class ContinuityError(LogError):
+    """The log cannot prove that it goes on where the store stands; the partition stops, and nothing is skipped.
+
+    :ivar from_offset: the offset that came next in the store.
+    :ivar to_offset: the one at which the log begins or ends instead; ``None`` where that means nothing.
+    """
+
+    def __init__(self, message: str, *, from_offset: int | None = None, to_offset: int | None = None) -> None:
+        super().__init__(message)
+        self.from_offset = from_offset
+        self.to_offset = to_offset
+
+
+class LogGap(ContinuityError):
+    """The records that come next were removed from the log, by its retention or by hand."""
+
+
+class LogDiverged(ContinuityError):
+    """The log was cut off, and may have gone on since: it does not hold the records that were applied."""
+
+
+class TopicRecreated(ContinuityError):
+    """The topic was deleted and made again: its offsets mean other records."""
+
+
+class ClusterReplaced(ContinuityError):
+    """The topic is in another cluster than the one that the store was built from."""
+
+
+class Repartitioned(ContinuityError):
+    """The topic has more partitions than when the store was built, so an entity may have its records in two."""
 
 
 class PublishError(LogError):

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from everwhen.errors import ArgumentError
@@ -50,6 +50,8 @@ class Basis(Mapping[int, Mark]):
     """``(partition, mark)`` in the order of the partitions."""
     known_at: Micros | None = None
     """If set, the basis leaves out the records below the marks that were recorded after this instant."""
+    troubles: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)
+    """``(partition, error class)`` of those that stood still when it was taken; not part of the basis or its token."""
 
     @classmethod
     def of(cls, topic: str, marks: Mapping[int, Mark], known_at: Micros | None = None) -> Basis:

@@ -30,6 +30,7 @@ def test_every_error_has_a_code() -> None:
     assert exit_of(errors.Fenced("")) == Exit.FENCED
     assert exit_of(errors.HandlerError("")) == Exit.RECORD
     assert exit_of(errors.StoreMismatch("")) == Exit.REFUSED
+    assert exit_of(errors.LogGap("")) == Exit.CONTINUITY
 
 
 def test_the_table_is_in_the_help() -> None:

@@ -71,10 +71,10 @@ _FENCES = [
     ),
     _store(
         "the fence comes last in the transaction",
-        before="            self._checkpoints.move(connection, claim, expected, reached)\n"
+        before="            self._checkpoints.move(connection, claim, expected, reached, applied)\n"
         "            yield SqlBatch(writer, connection)\n",
         after="            yield SqlBatch(writer, connection)\n"
-        "            self._checkpoints.move(connection, claim, expected, reached)\n",
+        "            self._checkpoints.move(connection, claim, expected, reached, applied)\n",
         tests=(POSTGRES + "test_a_takeover_comes_before_or_after_a_batch",),
     ),
     _store(
@@ -86,11 +86,11 @@ _FENCES = [
     ),
     _store(
         "the offset is committed in a second transaction",
-        before="            self._checkpoints.move(connection, claim, expected, reached)\n"
+        before="            self._checkpoints.move(connection, claim, expected, reached, applied)\n"
         "            yield SqlBatch(writer, connection)\n",
         after="            yield SqlBatch(writer, connection)\n"
         '        with self._database.writing("") as connection:\n'
-        "            self._checkpoints.move(connection, claim, expected, reached)\n",
+        "            self._checkpoints.move(connection, claim, expected, reached, applied)\n",
         tests=(_FENCED,),
     ),
     _database(
@@ -134,14 +134,14 @@ _TAKEOVERS = [
     ),
     _claims(
         "a claim leaves the token of the earlier owner",
-        before='set_={"owner": first.excluded.owner,',
-        after='set_={"owner": table.c.owner,',
+        before='            "owner": first.excluded.owner,\n',
+        after='            "owner": table.c.owner,\n',
         tests=(_FENCED,),
     ),
     _claims(
         "a claim begins at offset 0 again",
-        before='        set_={"owner": first.excluded.owner,',
-        after='        set_={"next_offset": 0, "owner": first.excluded.owner,',
+        before='            "owner": first.excluded.owner,\n',
+        after='            "next_offset": 0,\n            "owner": first.excluded.owner,\n',
         tests=(_TAKEN_OVER,),
     ),
     _claims(
@@ -150,17 +150,19 @@ _TAKEOVERS = [
         after="}",
         tests=(_TAKEN_OVER,),
     ),
-    _claims(
+    Bug(
         "the topic's id is not compared",
-        before='            ("topic id", row.topic_id, topic.topic_id),\n',
-        after="",
-        tests=(_MADE_ANEW + "[topic_id]",),
+        file="sql/continuity.py",
+        before='made again", row.topic_id, topic.topic_id),\n',
+        after='made again", row.topic_id, row.topic_id),\n',
+        tests=(_MADE_ANEW + "[topic]",),
     ),
-    _claims(
+    Bug(
         "the cluster's id is not compared",
-        before='            ("cluster", row.cluster_id, topic.cluster_id),\n',
-        after="",
-        tests=(_MADE_ANEW + "[cluster_id]",),
+        file="sql/continuity.py",
+        before='another cluster", row.cluster_id, topic.cluster_id),\n',
+        after='another cluster", row.cluster_id, row.cluster_id),\n',
+        tests=(_MADE_ANEW + "[cluster]",),
     ),
     _claims(
         "a claim takes the ids of the topic that it finds",

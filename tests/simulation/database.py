@@ -126,10 +126,10 @@ class SlotStore:
         return getattr(self._slot.store, name)
 
     @contextmanager
-    def batch(self, claim: Claim, expected: int, reached: Mark) -> Iterator[StoreBatch]:
+    def batch(self, claim: Claim, expected: int, reached: Mark, **more: Any) -> Iterator[StoreBatch]:
         """Open a batch."""
         try:
-            with self._slot.store.batch(claim, expected, reached) as opened:
+            with self._slot.store.batch(claim, expected, reached, **more) as opened:
                 self._slot.claim = claim
                 yield opened
         except Fenced:
@@ -165,6 +165,8 @@ class File:
                 run(f'DROP TABLE "{name}"')
             elif not name.endswith(("_meta", "_generations")):
                 run(f'DELETE FROM "{name}"')
+            elif name.endswith("_generations"):
+                run(f'UPDATE "{name}" SET partitions = NULL')
         run("COMMIT")
         run("PRAGMA wal_checkpoint(TRUNCATE)")
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from everwhen.errors import ClosedError, TopicNotFound
-from everwhen.ports.log import AssignmentListener, Chunk, LogWriter, Record, TopicDescription
+from everwhen.ports.log import AssignmentListener, Bounds, Chunk, LogWriter, Record, TopicDescription
 from tests.simulation.scheduler import Process, Scheduler
 
 SESSION = 3.0
@@ -144,6 +144,10 @@ class SimLog:
         now = self.scheduler.now
         return max((i.offset + 1 for i in self.tape.partitions[partition] if i.at <= now), default=0)
 
+    def bounds(self, topic: str, partitions: Sequence[int]) -> dict[int, Bounds]:
+        """Return where the partitions begin and end; nothing is ever removed."""
+        return {partition: Bounds(0, self.high(partition)) for partition in partitions}
+
     def writer(self, topic: str) -> LogWriter:
         """Refuse: what is written is on the tape."""
         raise NotImplementedError
@@ -205,6 +209,11 @@ class SimConsumer:
         """Return where the partitions end."""
         self._check_open()
         return {p: self._log.high(p) if pending else self._log.last_stable(p) for p in partitions}
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has."""
+        return len(self._log.tape.partitions)
 
     def hint(self, next_offsets: Mapping[int, int]) -> None:
         """Forget it."""

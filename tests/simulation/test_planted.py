@@ -37,11 +37,11 @@ def with_the_position_in_a_second_transaction(patch: pytest.MonkeyPatch) -> None
     """The rows are committed first, the checkpoint moves after that."""
 
     @contextmanager
-    def batch(self: SqlStore, claim: Claim, expected: int, reached: Mark) -> Iterator[SqlBatch]:
+    def batch(self: SqlStore, claim: Claim, expected: int, reached: Mark, *, applied: Any = None) -> Iterator[SqlBatch]:
         with self._database.writing("writing rows") as connection:
             yield SqlBatch(self._writer(claim.generation), connection)
         with self._database.writing("moving on") as connection:
-            self._checkpoints.move(connection, claim, expected, reached)
+            self._checkpoints.move(connection, claim, expected, reached, applied)
 
     patch.setattr(SqlStore, "batch", batch)
 

@@ -140,10 +140,10 @@ class HookedStore:
         return claims
 
     @contextmanager
-    def batch(self, claim: Claim, expected: int, reached: Mark) -> Iterator[StoreBatch]:
+    def batch(self, claim: Claim, expected: int, reached: Mark, **more: Any) -> Iterator[StoreBatch]:
         self._hooks.batch = claim.partition, claim.epoch
         try:
-            with self._store.batch(claim, expected, reached) as opened:
+            with self._store.batch(claim, expected, reached, **more) as opened:
                 self._hooks.reached("P5")
                 yield opened
                 self._hooks.reached("P5")

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from everwhen.cli.continuity import continuity
 from everwhen.cli.exits import OUTCOMES, Exit, exit_of
 from everwhen.cli.group import Group
 from everwhen.cli.knowledge import changes, diff, explain
@@ -66,7 +67,7 @@ def app(*, traceback: bool) -> None:
     show_warnings()
 
 
-for command in (worker, get, history, snapshot, join, explain, diff, changes, quarantine, topic, schema):
+for command in (worker, get, history, snapshot, join, explain, diff, changes, quarantine, continuity, topic, schema):
     app.add_command(command)
 
 

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import click
 from pydantic import BaseModel
 
 from everwhen.cli.exits import outcome_of
 from everwhen.cli.output import on_terminal, to_json
-from everwhen.instants import format_instant, to_micros
-from everwhen.reader import Answer, Audit, Changed, Explanation, Fact, History, Status, Version
+from everwhen.instants import format_instant, from_micros, to_micros
+from everwhen.reader import Answer, Audit, Changed, Explanation, Fact, History, Incomplete, Status, Version
 
 _NO_VERSION = {
     "state": None,
@@ -40,6 +41,7 @@ def answer_document(projection: str, answer: Answer[Any], basis: str) -> dict[st
         "watermark": instant(answer.watermark),
         "final": answer.final,
         "folded": answer.folded,
+        "incomplete": incomplete(answer.incomplete),
     }
 
 
@@ -51,6 +53,7 @@ def history_document(projection: str, history: History[Any]) -> dict[str, Any]:
         "status": history.status.value,
         "versions": [version_document(version) for version in history],
         "basis": str(history.basis),
+        "incomplete": incomplete(history.incomplete),
     }
 
 
@@ -71,6 +74,7 @@ def audit_document(projection: str, audit: Audit[Any]) -> dict[str, Any]:
             for belief in audit
         ],
         "basis": str(audit.basis),
+        "incomplete": incomplete(audit.incomplete),
     }
 
 
@@ -92,6 +96,7 @@ def explanation_document(projection: str, found: Explanation[Any]) -> dict[str, 
             for each in found.withdrawn
         ],
         "conflicts": list(map(fact_document, found.conflicts)),
+        "decisions": [each._asdict() | {"decided_at": shown(from_micros(each.decided_at))} for each in found.decisions],
         "discarded": [
             {
                 "position": each.position._asdict(),
@@ -155,6 +160,8 @@ def answer_fields(answer: Answer[Any]) -> Iterator[tuple[str, str]]:
     yield "valid at", shown(answer.valid_at)
     if answer.version is not None:
         yield from _version_fields(answer.version)
+    if answer.incomplete is not None:
+        yield "incomplete", str(answer.incomplete)
     yield "watermark", shown(answer.watermark)
     yield "basis", str(answer.basis)
 
@@ -170,6 +177,17 @@ def _version_fields(version: Version[Any]) -> Iterator[tuple[str, str]]:
         yield "superseded", shown(version.superseded_at)
     yield "event", f"{version.event_type} {version.event_id}"
     yield "position", str(version.position)
+
+
+def incomplete(found: Incomplete | None) -> dict[str, Any] | None:
+    """Return why an answer is incomplete as a JSON object."""
+    return None if found is None else {"error": found.error, "position": found.position._asdict()}
+
+
+def warn_of(found: Incomplete | None) -> None:
+    """Say on standard error, beside a table that has no room for it, that what it shows is incomplete."""
+    if found is not None:
+        click.echo(f"incomplete: {found}; see everwhen continuity show", err=True)
 
 
 def state_cell(state: Any) -> str:

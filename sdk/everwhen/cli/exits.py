@@ -6,6 +6,7 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from everwhen.errors import (
+    ContinuityError,
     ContractError,
     EverwhenError,
     Fenced,
@@ -41,6 +42,7 @@ class Exit(IntEnum):
     NOT_YET_PROJECTED = 14
     QUARANTINED = 15
     NOT_STORED = 16
+    CONTINUITY = 17
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -80,6 +82,7 @@ OUTCOMES = (
     ),
     Outcome(Exit.QUARANTINED, "an event of the entity cannot be applied", status=Status.QUARANTINED),
     Outcome(Exit.NOT_STORED, "an earlier belief that only MODULE:PROJECTION can fold", (NotStored,)),
+    Outcome(Exit.CONTINUITY, "the log does not go on where the store stands", (ContinuityError,)),
     Outcome(Exit.INTERRUPTED, "interrupted from the keyboard"),
     Outcome(Exit.PIPE_CLOSED, "whoever read the output went away"),
 )

@@ -17,6 +17,7 @@ from everwhen.cli.documents import (
     fact_document,
     shown,
     state_cell,
+    warn_of,
 )
 from everwhen.cli.exits import Exit, outcome_of
 from everwhen.cli.options import VALID_AT, instant_option, json_option, option, point_options, store_option
@@ -45,11 +46,11 @@ def explain(
     """Print the events that were folded into an answer.
 
     First the answer, as get prints it; then the events in the order of folding; then every correction and retraction
-    of the entity with the event that it withdrew, records that came under an event id that was taken, and records that
-    were discarded. NAME is the projection's name or MODULE:PROJECTION; only with the latter are the contents of events
-    shown.
+    of the entity with the event that it withdrew, records that came under an event id that was taken, decisions about
+    gaps in the log, and records that were discarded. NAME is the projection's name or MODULE:PROJECTION; only with the
+    latter are the contents of events shown.
 
-    With --json: one object with answer (as get --json), events, withdrawn, conflicts and discarded.
+    With --json: one object with answer (as get --json), events, withdrawn, conflicts, discarded and decisions.
 
     \b
     Example:
@@ -130,6 +131,7 @@ def changes(name: str, *, since: str | None, store: str | None, valid_at: dateti
         else:
             write_rows(("ENTITY", "CHANGED FROM", "STATUS", "STATE"), map(_change_row, found))
             click.echo(f"basis: {token}", err=True)
+        warn_of(found.incomplete)
     return Exit.DONE
 
 
@@ -161,6 +163,9 @@ def _explanation_rows(found: Explanation[Any]) -> Iterator[Sequence[str]]:
             yield _fact_row("withdrawn", each.target)
     for fact in found.conflicts:
         yield _fact_row("conflict", fact)
+    for decided in found.decisions:
+        offsets = f"from {decided.from_offset} to {decided.to_offset}"
+        yield decided.kind, "-", shown(from_micros(decided.decided_at)), "-", offsets, decided.reason
     for left_out in found.discarded:
         yield "discarded", "-", shown(left_out.recorded_at), "-", str(left_out.position), left_out.reason
 

@@ -16,12 +16,13 @@ from everwhen.cli.documents import (
     history_document,
     shown,
     state_cell,
+    warn_of,
 )
 from everwhen.cli.exits import Exit, outcome_of
 from everwhen.cli.options import basis_option, json_option, known_at_option, option, point_options, store_option
 from everwhen.cli.output import to_json, write_fields, write_line, write_rows
 from everwhen.cli.pairs import read_pairs
-from everwhen.reader import Answer, Audit, History, Status
+from everwhen.reader import Answer, Audit, History, Incomplete, Status
 
 
 @click.command()
@@ -46,8 +47,9 @@ def get(
     answer says: 0 when there is a state, and a code for every reason why there is none.
 
     With --json: one object with projection, entity_id, valid_at, status, state, valid_from, valid_to, recorded_at,
-    superseded_at, event_id, event_type, position (topic, partition, offset), basis, watermark, final and folded.
-    Instants are RFC 3339 with a Z; what does not apply is null.
+    superseded_at, event_id, event_type, position (topic, partition, offset), basis, watermark, final, folded and
+    incomplete (error and position: why events may be missing). Instants are RFC 3339 with a Z; what does not apply is
+    null.
 
     \b
     Example:
@@ -87,9 +89,9 @@ def history(
     columns: valid from (until the next line's), recorded at, event type, state as JSON ("-" where it is deleted). With
     --audit the columns are: known from, known to, valid from, valid to, event type, state.
 
-    With --json: one object with projection, entity_id, status, versions and basis. A version has state, valid_from,
-    valid_to, recorded_at, superseded_at, event_id, event_type and position; with --audit also known_from, known_to,
-    made_by and ended_by.
+    With --json: one object with projection, entity_id, status, versions, basis and incomplete. A version has state,
+    valid_from, valid_to, recorded_at, superseded_at, event_id, event_type and position; with --audit also known_from,
+    known_to, made_by and ended_by.
 
     \b
     Example:
@@ -104,6 +106,7 @@ def history(
     else:
         write_rows(("VALID FROM", "RECORDED AT", "EVENT", "STATE"), _history_rows(found))
         _explain_status(entity, found.status)
+        warn_of(found.incomplete)
     return outcome_of(found.status).code
 
 
@@ -119,6 +122,7 @@ def _audit(
     else:
         write_rows(("KNOWN FROM", "KNOWN TO", "VALID FROM", "VALID TO", "EVENT", "STATE"), _audit_rows(found))
         _explain_status(entity, found.status)
+        warn_of(found.incomplete)
     return outcome_of(found.status).code
 
 
@@ -167,6 +171,7 @@ def snapshot(
                 write_line(to_json(answer_document(source.name, answer, token)))
         else:
             write_rows(("ENTITY", "STATUS", "VALID FROM", "STATE"), map(_snapshot_row, seen))
+        warn_of(answers.incomplete)
     return seen.exit
 
 
@@ -205,6 +210,7 @@ def join(
                 write_line(to_json(answer_document(source.name, answer, token)))
         else:
             write_rows(("ENTITY", "VALID AT", "STATUS", "VALID FROM", "STATE"), map(_join_row, seen))
+            warn_of(seen.incomplete)
     return seen.exit
 
 
@@ -221,11 +227,13 @@ class _Seen:
         self._answers = answers
         self._ordinary = ordinary
         self.exit = Exit.DONE
+        self.incomplete: Incomplete | None = None
 
     def __iter__(self) -> Iterator[Answer[Any]]:
         for answer in self._answers:
             if answer.status not in self._ordinary:
                 self.exit = outcome_of(answer.status).code
+            self.incomplete = self.incomplete or answer.incomplete
             yield answer
 
 

@@ -80,16 +80,17 @@ class Admin:
         cluster_id = self._ask(where, _cluster_id)
         return TopicDescription(topic, len(found.partitions), cluster_id, _id_of(found))
 
-    def topic_id(self, topic: str, within: float) -> str:
-        """Ask for the topic's present id; for up to ``within`` seconds if a broker has answered before.
+    def identity(self, topic: str, within: float) -> tuple[str, int]:
+        """Ask for the topic's present id and partitions; up to ``within`` seconds if a broker has answered before.
 
         :raises TopicNotFound: if there is no such topic any more.
         :raises LogUnavailable: if no broker answers.
         """
         where = self._where(topic)
         if self._is_mock(where):
-            return _UNKNOWN_ID
-        return _id_of(self._ask(where, _topic(topic, within)))
+            return _UNKNOWN_ID, 0
+        found = self._ask(where, _topic(topic, within))
+        return _id_of(found), len(found.partitions)
 
     def create(self, topic: str, partitions: int, replication: int | None) -> bool:
         """Create the topic with :data:`~everwhen.kafka.topics.TOPIC_SETTINGS`; ``False`` if it is there already.
@@ -148,9 +149,13 @@ class Admin:
         question = _offsets(topic, partitions, _OFFSET_SPEC.latest(), IsolationLevel.READ_UNCOMMITTED, within)
         return self._ask(self._where(topic), question, within)
 
-    def starts(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
-        """Return the first offset that the log still holds."""
-        return self._ask(self._where(topic), _offsets(topic, partitions, _OFFSET_SPEC.earliest()))
+    def starts(self, topic: str, partitions: Sequence[int], within: float | None = None) -> dict[int, int]:
+        """Return the first offset that the log still holds.
+
+        :param within: seconds after which a broker that is silent is given up.
+        """
+        question = _offsets(topic, partitions, _OFFSET_SPEC.earliest(), within=within)
+        return self._ask(self._where(topic), question, within)
 
     def drain(self) -> None:
         """Hand librdkafka's log lines on; they pile up otherwise, twenty a second while no broker answers."""

@@ -80,6 +80,7 @@ class KafkaConsumer:
         self._admin = admin
         self._topic = topic.name
         self._topic_id = topic.topic_id
+        self._partitions = topic.partitions
         self._listener = listener
         self._in_group = partitions is None
         self._cooperative = self._in_group and settings.cooperative
@@ -104,6 +105,11 @@ class KafkaConsumer:
             self._client.subscribe(
                 [topic.name], on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_lost
             )
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic had when the brokers were last asked, with each fetch or every ten seconds."""
+        return self._partitions
 
     def poll(self, max_records: int, timeout: float) -> Chunk:
         """Return what is there, waiting up to ``timeout`` seconds for the first record.
@@ -269,7 +275,15 @@ class KafkaConsumer:
                 kind, millis = message.timestamp()
                 recorded_at = 0 if kind == TIMESTAMP_NOT_AVAILABLE else millis * _MICROS_PER_MILLI
                 self._fetched.append(
-                    Record(partition, offset, recorded_at, message.key(), message.value(), headers or ())
+                    Record(
+                        partition,
+                        offset,
+                        recorded_at,
+                        message.key(),
+                        message.value(),
+                        headers or (),
+                        message.leader_epoch(),
+                    )
                 )
 
     def _is_same_topic(self) -> bool:
@@ -295,9 +309,10 @@ class KafkaConsumer:
         a word (2.16). Ids are never used twice, so the old id *after* a fetch proves the fetch.
         """
         try:
-            found: str | None = self._admin.topic_id(self._topic, _IDENTITY_SECONDS)
+            identity: tuple[str | None, int] = self._admin.identity(self._topic, _IDENTITY_SECONDS)
         except TopicNotFound:
-            found = None
+            identity = None, 0
+        found, partitions = identity
         if found != self._topic_id:
             fate = "deleted" if found is None else f"deleted and made anew (id {self._topic_id}, now {found})"
             self._broken = TopicNotFound(
@@ -305,6 +320,7 @@ class KafkaConsumer:
                 "records: rebuild the projection from it"
             )
             raise self._broken
+        self._partitions = max(self._partitions, partitions)
 
     def _note(self, error: KafkaError, partition: int, offset: int) -> None:
         code = error.code()
@@ -320,7 +336,8 @@ class KafkaConsumer:
         else:
             self._failures.append(translate(error, self._where))
 
-    def _out_of_range(self, error: KafkaError, partition: int, wanted: int) -> EverwhenError:
+    def _out_of_range(self, error: KafkaError, partition: int, wanted: int | None) -> EverwhenError:
+        """Say what is wrong; where the log was cut off, librdkafka names no offset (2.16)."""
         where = f"partition {partition} of {self._where}"
         try:
             self._check_identity()
@@ -329,16 +346,21 @@ class KafkaConsumer:
         except TopicNotFound as gone:
             return gone
         except EverwhenError as unknown:
-            return OffsetOutOfRange(f"{where} does not hold offset {wanted}: {error.str()}; what it holds: {unknown}")
-        if wanted < start:
-            return OffsetOutOfRange(
-                f"{where}: offset {wanted} is gone, it holds {start} to {end}; retention or delete_records removed "
-                "records that were not applied: restore them, or accept the gap and rebuild"
-            )
-        return OffsetOutOfRange(
-            f"{where}: offset {wanted} comes next for us, and it holds only {start} to {end}; the log was cut off: "
-            f"restore it, or rebuild ({error.str()})"
-        )
+            said = f"{where} does not hold what comes next: {error.str()}; what it holds: {unknown}"
+        else:
+            if wanted is None:
+                said = f"{where} holds {start} to {end}, and was cut off since it was read ({error.str()})"
+            elif wanted < start:
+                said = (
+                    f"{where}: offset {wanted} is gone, it holds {start} to {end}; retention or delete_records removed "
+                    "records that were not applied"
+                )
+            else:
+                said = (
+                    f"{where}: offset {wanted} comes next for us, and it holds only {start} to {end}; the log was cut "
+                    f"off ({error.str()})"
+                )
+        return OffsetOutOfRange(said, partition=partition)
 
     def _on_error(self, error: KafkaError) -> None:
         if error.fatal() or error.code() in WRONG_CREDENTIALS:

@@ -10,11 +10,15 @@ from everwhen.kafka.admin import Admin
 from everwhen.kafka.consumer import KafkaConsumer
 from everwhen.kafka.settings import KafkaSettings
 from everwhen.kafka.writer import KafkaWriter
+from everwhen.ports.log import Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from everwhen.ports.log import AssignmentListener, TopicDescription
+
+BOUNDS_SECONDS = 2.0
+"""How long each of the two questions for a partition's bounds may take."""
 
 
 class KafkaLog:
@@ -74,6 +78,18 @@ class KafkaLog:
         """
         self._guard.check()
         return self._admin.describe(topic)
+
+    def bounds(self, topic: str, partitions: Sequence[int]) -> dict[int, Bounds]:
+        """Ask where partitions begin and end now; waits for two seconds.
+
+        :raises TopicNotFound: if there is no such topic.
+        :raises LogUnavailable: if the brokers do not answer.
+        """
+        self._guard.check()
+        starts = self._admin.starts(topic, partitions, BOUNDS_SECONDS)
+        # A leader that was elected just now does not answer this before it knows what is replicated (KIP-207).
+        ends = self._admin.pending_ends(topic, partitions, BOUNDS_SECONDS)
+        return {partition: Bounds(start, ends[partition]) for partition, start in starts.items()}
 
     def create_topic(self, topic: str, partitions: int, *, replication: int | None = None) -> bool:
         """Create the topic with unlimited retention and the log's own time; ``False`` if it is there already.

@@ -74,6 +74,12 @@ class LocalConsumer:
         self._paused: set[int] = set()
         self._at_end: set[int] = set()
         self._seen_version = -1
+        self._beyond: list[OffsetOutOfRange] = []
+
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic has; it never gets more."""
+        return self._topic.partitions
 
     def poll(self, max_records: int, timeout: float) -> Chunk:
         """Return what is there, waiting up to ``timeout`` seconds for the first record.
@@ -88,6 +94,8 @@ class LocalConsumer:
         nap = _SHORTEST_NAP
         while True:
             self._settle()
+            if self._beyond:
+                raise self._beyond.pop(0)
             chunk = self._read(max_records)
             left = deadline - time.monotonic()
             if chunk.records or chunk.ends or left <= 0:
@@ -186,12 +194,14 @@ class LocalConsumer:
         self._rotation = sorted(self._next)
         self._seen_version = -1
         beyond = [p for p in partitions if starts[p] > ends[p]]
-        if beyond:
-            said = "; ".join(f"partition {p}: offset {starts[p]} is not in 0 to {ends[p]}" for p in beyond)
-            raise OffsetOutOfRange(
-                f"topic {self._topic.name!r} in {self._where} does not hold what comes next for us, {said}; "
-                "the file was replaced or rolled back: restore it, or rebuild the projection"
+        self._beyond += [
+            OffsetOutOfRange(
+                f"topic {self._topic.name!r} in {self._where} does not hold what comes next for us, partition {p}: "
+                f"offset {starts[p]} is not in 0 to {ends[p]}; the file was replaced or rolled back",
+                partition=p,
             )
+            for p in beyond
+        ]
 
     def _give_up(self, partitions: frozenset[int], *, lost: bool) -> None:
         told = sorted(partitions & self._held)

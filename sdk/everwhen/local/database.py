@@ -158,6 +158,14 @@ def next_offset(connection: sqlite3.Connection, topic: int, partition: int) -> i
     return 0 if last is None else int(last) + 1
 
 
+def first_offset(connection: sqlite3.Connection, topic: int, partition: int) -> int:
+    """Return the offset of the partition's first record; 0 if it has none."""
+    first = connection.execute(
+        'SELECT min("offset") FROM records WHERE topic = ? AND partition = ?', (topic, partition)
+    ).fetchone()[0]
+    return 0 if first is None else int(first)
+
+
 def _prepare(connection: sqlite3.Connection, where: str) -> None:
     if not _is_ours(connection, where):
         # Both have an effect on a new file only; readers of another process go on while one writes.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from everwhen.errors import ArgumentError, SettingsError
 from everwhen.guard import Guard
 from everwhen.local.consumer import LocalConsumer
-from everwhen.local.database import connect, find_topic, missing_topic, next_offset, writing
+from everwhen.local.database import connect, find_topic, first_offset, missing_topic, next_offset, writing
 from everwhen.local.errors import translated
 from everwhen.local.writer import LocalWriter
 from everwhen.ports.clock import Clock, SystemClock
-from everwhen.ports.log import AssignmentListener, TopicDescription
+from everwhen.ports.log import AssignmentListener, Bounds, TopicDescription
 
 if TYPE_CHECKING:
     import sqlite3
@@ -147,6 +147,20 @@ class LocalLog:
         with self._open() as connection:
             row = find_topic(connection, topic, self._where)
             return {partition: next_offset(connection, row.number, partition) for partition in partitions}
+
+    def bounds(self, topic: str, partitions: Sequence[int]) -> dict[int, Bounds]:
+        """Return where partitions begin and end. Nothing removes records from the file but somebody's hand.
+
+        :raises TopicNotFound: if there is no such topic.
+        """
+        with self._open() as connection:
+            row = find_topic(connection, topic, self._where)
+            return {
+                partition: Bounds(
+                    first_offset(connection, row.number, partition), next_offset(connection, row.number, partition)
+                )
+                for partition in partitions
+            }
 
     def hint(self, topic: str, group: str, next_offsets: Mapping[int, int]) -> None:
         """Write down how far a group is, in the table ``hints``."""

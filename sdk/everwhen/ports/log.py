@@ -29,6 +29,8 @@ class Record(NamedTuple):
     key: bytes | None
     value: bytes | None
     headers: Sequence[Header]
+    leader_epoch: int | None = None
+    """In which term of the partition's leader it was written; ``None`` where the log has no such thing."""
 
     def __repr__(self) -> str:
         return f"Record(partition={self.partition}, offset={self.offset})"
@@ -51,6 +53,15 @@ class TopicDescription:
     partitions: int
     cluster_id: str
     topic_id: str
+
+
+class Bounds(NamedTuple):
+    """What a partition holds, records of open transactions included."""
+
+    start: int
+    """The offset of the first record that is still there."""
+    end: int
+    """The offset that the next record will get."""
 
 
 class LogWriter(Protocol):
@@ -132,6 +143,11 @@ class LogConsumer(Protocol):
         """Tell the log how far we are, for its dashboards only; never fails. Any thread may call it."""
         ...
 
+    @property
+    def partitions(self) -> int:
+        """How many partitions the topic had when the log was last asked. Any thread may read it."""
+        ...
+
     def close(self) -> None:
         """Leave the group and free everything; the listener is told of the partitions given up. Idempotent."""
         ...
@@ -165,6 +181,14 @@ class Log(Protocol):
 
     def describe(self, topic: str) -> TopicDescription:
         """Identify the topic.
+
+        :raises TopicNotFound: if there is no such topic.
+        :raises LogUnavailable: if the log does not answer.
+        """
+        ...
+
+    def bounds(self, topic: str, partitions: Sequence[int]) -> dict[int, Bounds]:
+        """Ask where partitions begin and end now. Waits for a few seconds only, as it is asked while records come.
 
         :raises TopicNotFound: if there is no such topic.
         :raises LogUnavailable: if the log does not answer.

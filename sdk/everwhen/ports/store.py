@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple, Protocol
 
 from everwhen.instants import Micros
+from everwhen.ports.continuity import Decision, StoreContinuity
 from everwhen.ports.log import TopicDescription
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Head, Known, Quarantined, Superseded, Version, Withdrawal
@@ -53,6 +54,26 @@ class Suspect(NamedTuple):
     """In how many claims that was so."""
 
 
+class Applied(NamedTuple):
+    """The last record of a partition that was applied: what the log is known by again."""
+
+    offset: int
+    checksum: int
+    """CRC-32 of all that it holds."""
+    leader_epoch: int | None
+    """As for a :class:`~everwhen.ports.log.Record`."""
+
+
+class Trouble(NamedTuple):
+    """Why a partition stands still: the log could not prove that it goes on there."""
+
+    error: str
+    """The name of a subclass of :class:`~everwhen.errors.ContinuityError`."""
+    from_offset: int | None = None
+    to_offset: int | None = None
+    """As for the error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """The right to write one partition of a generation, until somebody else claims it."""
@@ -70,6 +91,10 @@ class Claim:
     """How many claims before this one, since a batch was last committed, were not released."""
     suspect: Suspect | None = None
     """What :meth:`Store.suspect` had noted when it was claimed."""
+    applied: Applied | None = None
+    """The last record that was applied; ``None`` if that is not known."""
+    trouble: Trouble | None = None
+    """What :meth:`Store.note_trouble` had noted, or that the generation was built from fewer partitions."""
 
 
 class StoreBatch(Protocol):
@@ -220,6 +245,10 @@ class StoreReader(Protocol):
         """Return everything that is stored about one entity."""
         ...
 
+    def decisions(self) -> list[Decision]:
+        """Return what was decided where the log did not go on, in the order of time."""
+        ...
+
     def changes(self, since: Basis, valid_at: Micros) -> AbstractContextManager[tuple[Basis, Iterator[Changed]]]:
         """Stream every entity of which other events count now than at ``since``, in one snapshot.
 
@@ -289,14 +318,33 @@ class Store(Protocol):
         ...
 
     def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
-        """Take partitions over, in a transaction of its own: from here on every earlier owner is fenced."""
+        """Take partitions over, in a transaction of its own: from here on every earlier owner is fenced.
+
+        Partitions that the topic did not have when the generation was built are noted with their trouble, asked for
+        or not.
+
+        :raises TopicRecreated: if the topic is another one of the same name; that is noted for all partitions.
+        :raises ClusterReplaced: if it is in another cluster; nothing is noted, as the store cannot know which one is
+            the right one.
+        """
         ...
 
-    def batch(self, claim: Claim, expected: int, reached: Mark) -> AbstractContextManager[StoreBatch]:
+    def note_trouble(self, claim: Claim, trouble: Trouble | None) -> None:
+        """Keep why a partition stands still, or that it does not; the next batch forgets it too.
+
+        :raises Fenced: if the partition was claimed by somebody else.
+        :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def batch(
+        self, claim: Claim, expected: int, reached: Mark, *, applied: Applied | None = None
+    ) -> AbstractContextManager[StoreBatch]:
         """Open a transaction whose first statement moves the checkpoint from ``expected`` to ``reached``.
 
         Leaving the context commits; an exception rolls everything back.
 
+        :param applied: the last record of the batch, kept with the checkpoint; ``None`` if there is none.
         :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
         :raises StoreUnavailable: if the database failed; whether a commit took effect is then unknown.
         """
@@ -366,6 +414,13 @@ class Store(Protocol):
 
     def quarantine(self, projection: str) -> StoreQuarantine:
         """Open what is kept aside of the generation that answers for the projection.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        """
+        ...
+
+    def continuity(self, projection: str) -> StoreContinuity:
+        """Open what can be decided about the generation that answers for the projection.
 
         :raises ProjectionNotFound: naming the projections that are there.
         """

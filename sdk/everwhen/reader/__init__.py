@@ -7,6 +7,7 @@ from everwhen.reader.audit import Audit, Belief
 from everwhen.reader.changes import Changed, Changes
 from everwhen.reader.diff import Diff, FieldChange
 from everwhen.reader.explanation import Discarded, Explanation, Fact, Withdrawn
+from everwhen.reader.incomplete import Incomplete
 from everwhen.reader.join import Join
 from everwhen.reader.point import At
 from everwhen.reader.reader import Reader
@@ -27,6 +28,7 @@ __all__ = [
     "Fact",
     "FieldChange",
     "History",
+    "Incomplete",
     "Join",
     "ModelStates",
     "Reader",

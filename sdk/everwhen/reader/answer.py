@@ -18,6 +18,7 @@ from everwhen.errors import (
     NotYetProjected,
 )
 from everwhen.positions import Basis, Position
+from everwhen.reader.incomplete import Incomplete
 
 S = TypeVar("S")
 
@@ -92,6 +93,8 @@ class Answer(Generic[S]):
         that the projection has passed. False while the question is about what is known *now*: a late event, a
         correction or a retraction may still come.
     :ivar folded: the belief asked for is not kept as a row; it was folded from the entity's stored events.
+    :ivar incomplete: set while a partition that the answer depends on stands still, as the log could not prove that it
+        goes on there. Such an answer is never final.
 
     The fields of ``version`` can be read from the answer itself; they are ``None`` where there is no version.
     """
@@ -104,6 +107,7 @@ class Answer(Generic[S]):
     watermark: datetime | None
     final: bool = False
     folded: bool = False
+    incomplete: Incomplete | None = None
 
     def require(self) -> S:
         """Return the state.
@@ -169,6 +173,7 @@ class History(Generic[S]):
     :ivar basis: what it was computed from.
     :ivar final: as for an :class:`Answer`.
     :ivar folded: what was believed is not kept as rows; it was folded from the entity's stored events.
+    :ivar incomplete: as for an :class:`Answer`.
     """
 
     entity_id: str
@@ -177,6 +182,7 @@ class History(Generic[S]):
     basis: Basis
     final: bool = False
     folded: bool = False
+    incomplete: Incomplete | None = None
 
     def __iter__(self) -> Iterator[Version[S]]:
         return iter(self.versions)

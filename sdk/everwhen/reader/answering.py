@@ -11,6 +11,7 @@ from everwhen.positions import Basis, Position
 from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version
 from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.incomplete import incomplete_of
 from everwhen.reader.states import States
 
 S = TypeVar("S")
@@ -55,6 +56,7 @@ class Answering(Generic[S]):
             watermark=None if watermark is None else from_micros(watermark),
             final=self._is_final(status, found),
             folded=folded,
+            incomplete=incomplete_of(found.marks, found.head),
         )
 
     def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
@@ -74,6 +76,7 @@ class Answering(Generic[S]):
             basis=self.pin(found.marks),
             final=self._is_final(status, found),
             folded=folded,
+            incomplete=incomplete_of(found.marks, found.head),
         )
 
     def version(self, row: VersionRow) -> Version[S]:
@@ -112,7 +115,7 @@ class Answering(Generic[S]):
 
     def _is_final(self, status: Status, found: Found) -> bool:
         """Whether no later record can change the answer to this question."""
-        if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED):
+        if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED) or incomplete_of(found.marks, found.head):
             return False
         as_of = self._as_of
         # At the watermark itself, another record of the same recorded time may follow.

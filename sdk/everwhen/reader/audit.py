@@ -12,6 +12,7 @@ from everwhen.positions import Basis, Position
 from everwhen.reader.answer import Status, Version
 from everwhen.reader.chronicle import Belief as Held
 from everwhen.reader.chronicle import Step
+from everwhen.reader.incomplete import Incomplete
 
 S = TypeVar("S")
 
@@ -45,12 +46,14 @@ class Audit(Generic[S]):
     :ivar status: ``FOUND``, ``NEVER_EXISTED``, ``TRUNCATED`` or ``QUARANTINED``.
     :ivar beliefs: all of them, those that are held now included.
     :ivar basis: what it was computed from.
+    :ivar incomplete: as for an :class:`~everwhen.Answer`.
     """
 
     entity_id: str
     status: Status
     beliefs: tuple[Belief[S], ...]
     basis: Basis
+    incomplete: Incomplete | None = None
 
     def __iter__(self) -> Iterator[Belief[S]]:
         return iter(self.beliefs)

@@ -12,6 +12,7 @@ from everwhen.instants import from_micros
 from everwhen.ports.store import Changed as Found
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer
+from everwhen.reader.incomplete import incomplete_of
 from everwhen.reader.stream import Stream
 
 S = TypeVar("S")
@@ -52,6 +53,8 @@ class Changes(Stream[Changed[S]]):
         self.basis: Basis
         """Up to where these changes go. Give it to the next :meth:`everwhen.Reader.changes`: no gap, no repeat."""
         self.basis, self._rows = self._stack.enter_context(source)
+        self.incomplete = incomplete_of(self.basis)
+        """Set while any partition stands still: changes may be missing; see :class:`~everwhen.Answer`."""
 
     def _items(self) -> Iterator[Changed[S]]:
         for found in self._rows:

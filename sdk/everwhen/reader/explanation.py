@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from everwhen.event import Event, Retracted
 from everwhen.instants import from_micros
+from everwhen.ports.continuity import Decision
 from everwhen.ports.store import AsOf
 from everwhen.positions import Position
 from everwhen.projection.rows import Conflict, Version
@@ -92,6 +93,7 @@ class Explanation(Generic[S]):
     :ivar withdrawn: every correction and retraction known at the answer's basis, in the order of the log.
     :ivar conflicts: records under an event id that the entity already had, with other content; they changed nothing.
     :ivar discarded: records that could not be applied and were left out for good, on somebody's word.
+    :ivar decisions: what was decided about the entity's partition where the log did not go on, gaps above all.
     """
 
     answer: Answer[S]
@@ -99,6 +101,7 @@ class Explanation(Generic[S]):
     withdrawn: tuple[Withdrawn, ...]
     conflicts: tuple[Fact, ...]
     discarded: tuple[Discarded, ...] = ()
+    decisions: tuple[Decision, ...] = ()
 
 
 class Explaining:
@@ -124,6 +127,11 @@ class Explaining:
         if folded and (head := self._chronicle.rows.head) is not None:
             as_of = self._chronicle.last_good(as_of, self._states.folding(head.entity_id))
         return self.facts(row for row in self._chronicle.events(as_of) if row.valid_from <= as_of.valid_at)
+
+    def decisions(self, decided: Iterable[Decision]) -> tuple[Decision, ...]:
+        """Return those of the entity's partition; of every one where the entity is unknown."""
+        head = self._chronicle.rows.head
+        return tuple(each for each in decided if head is None or each.partition == head.partition)
 
     def discarded(self, as_of: AsOf) -> tuple[Discarded, ...]:
         """Return the records that were left out for good, of those that were known."""

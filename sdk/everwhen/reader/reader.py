@@ -20,6 +20,7 @@ from everwhen.reader.changes import Changes
 from everwhen.reader.chronicle import Chronicle
 from everwhen.reader.diff import Diff, field_changes
 from everwhen.reader.explanation import Explaining, Explanation
+from everwhen.reader.incomplete import incomplete_of
 from everwhen.reader.join import Join
 from everwhen.reader.point import At, Point, as_of, at, read_basis
 from everwhen.reader.snapshot import Snapshot
@@ -167,6 +168,7 @@ class Reader(Generic[S]):
             withdrawn=explaining.withdrawn(point),
             conflicts=explaining.conflicts(point),
             discarded=explaining.discarded(point),
+            decisions=explaining.decisions(self._reader().decisions()),
         )
 
     def diff(self, entity_id: str, a: Point, b: Point) -> Diff[S]:
@@ -354,6 +356,7 @@ class Reader(Generic[S]):
                 for held in chronicle.beliefs()
             ),
             basis=marks,
+            incomplete=incomplete_of(marks, head),
         )
 
     def _document(self, answer: Answer[S]) -> Any:

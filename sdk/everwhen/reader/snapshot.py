@@ -9,6 +9,7 @@ from typing import TypeVar
 from everwhen.ports.store import Found
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer, Status
+from everwhen.reader.incomplete import incomplete_of
 from everwhen.reader.stream import Stream
 
 S = TypeVar("S")
@@ -36,6 +37,8 @@ class Snapshot(Stream[Answer[S]]):
         marks, self._rows = self._stack.enter_context(source)
         self.basis: Basis = pin(marks)
         """What every answer of this snapshot was computed from."""
+        self.incomplete = incomplete_of(marks)
+        """Set while any partition stands still: entities may be missing; see :class:`~everwhen.Answer`."""
 
     def _items(self) -> Iterator[Answer[S]]:
         for found in self._rows:

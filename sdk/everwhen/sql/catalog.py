@@ -18,7 +18,7 @@ from everwhen.sql.views import HISTORY, create_views
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME_LIMIT: Final = 40
-_RESERVED: Final = frozenset({"meta", "generations", "checkpoints"})
+_RESERVED: Final = frozenset({"meta", "generations", "checkpoints", "decisions"})
 _PREPARING: Final = 0x65766572_7768656E
 """The key of PostgreSQL's advisory lock under which tables are made: "everwhen" in ASCII."""
 

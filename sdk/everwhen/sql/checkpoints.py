@@ -10,7 +10,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     FromClause,
-    Row,
     Select,
     Table,
     Update,
@@ -24,11 +23,20 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from everwhen.errors import Fenced, GenerationMismatch, StoreMismatch
+from everwhen.errors import Fenced, GenerationMismatch, TopicRecreated
 from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Claim, Generation, Suspect
+from everwhen.ports.store import Applied, Claim, Generation, Suspect
 from everwhen.positions import Mark
+from everwhen.sql.continuity import (
+    CLAIMED,
+    UNKNOWN,
+    PartitionTroubles,
+    applied_columns,
+    applied_parameters,
+    check_incarnation,
+    claimed_of,
+)
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.statement import Statement
@@ -37,7 +45,6 @@ from everwhen.sql.tables import SharedTables
 
 NOTHING_RECORDED: Final = -1
 """The watermark of a partition before its first record, outside the database."""
-_UNKNOWN: Final = "unknown"  # the log cannot tell; it matches any
 _CLAIMED: Final = ("next_offset", "watermark", "quiet_until", "epoch", "attempts")
 _SUSPECT: Final = ("suspect_offset", "suspect_records", "suspect_deaths")
 
@@ -48,6 +55,7 @@ class Checkpoints:
     def __init__(self, database: Database, shared: SharedTables) -> None:
         self._database = database
         self._table = shared.checkpoints
+        self.troubles = PartitionTroubles(database, shared)
         self._move = Statement(lambda: _moving(self._table), database.dialect)
         self._stand = Statement(lambda: _standing(self._table), database.dialect)
 
@@ -55,7 +63,8 @@ class Checkpoints:
         """Take partitions over in one transaction; every earlier owner is fenced once it commits.
 
         :raises GenerationMismatch: if the generation is of another topic.
-        :raises StoreMismatch: if the topic is not the one that was read so far.
+        :raises TopicRecreated: if the topic is not the one that was read so far.
+        :raises ClusterReplaced: if the cluster is not.
         """
         if topic.name != generation.topic:
             raise GenerationMismatch(
@@ -63,16 +72,21 @@ class Checkpoints:
                 f"of {topic.name}; read the topic that it was built from, or use a fresh store"
             )
         owner = secrets.token_hex(16)
-        with self._database.core(f"claiming partitions of {topic.name}") as connection:
-            if self._database.kind == POSTGRESQL:
-                end_stuck(connection, self._table, self._database.statement_limit)
-            # Always in the same order, so that two workers cannot wait for each other in a circle.
-            return {
-                partition: self._claim_one(connection, generation, partition, topic, owner)
-                for partition in sorted(partitions)
-            }
+        try:
+            with self._database.core(f"claiming partitions of {topic.name}") as connection:
+                if self._database.kind == POSTGRESQL:
+                    end_stuck(connection, self._table, self._database.statement_limit)
+                self.troubles.note_new_partitions(connection, generation, topic)
+                # Always in the same order, so that two workers cannot wait for each other in a circle.
+                return {
+                    partition: self._claim_one(connection, generation, partition, topic, owner)
+                    for partition in sorted(partitions)
+                }
+        except TopicRecreated:
+            self.troubles.note_recreated(generation, topic)
+            raise
 
-    def move(self, connection: Any, claim: Claim, expected: int, reached: Mark) -> None:
+    def move(self, connection: Any, claim: Claim, expected: int, reached: Mark, applied: Applied | None) -> None:
         """Move the checkpoint: the first statement of every batch, which also locks its row.
 
         :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
@@ -83,6 +97,7 @@ class Checkpoints:
             "expected": expected,
             "reached": reached.next_offset,
             "new_watermark": stored_watermark(reached.watermark),
+            **applied_parameters(applied),
         }
         if self._move.run(connection.cursor(), parameters).rowcount != 1:
             raise Fenced(self._why_fenced(connection, claim, expected))
@@ -136,26 +151,23 @@ class Checkpoints:
             "attempts": 1,
         }
         row = connection.execute(_claiming(self._table, self._database.kind, values)).one()
-        self._check_incarnation(row, partition, topic)
+        check_incarnation(row, generation, partition, topic)
         watermark, quiet_until = (
             NOTHING_RECORDED if instant is None else instant for instant in (row.watermark, row.quiet_until)
         )
         suspect = Suspect(*row[-3:]) if row.suspect_deaths else None
         mark = Mark(row.next_offset, watermark)
-        return Claim(generation, partition, owner, row.epoch, mark, quiet_until, row.attempts - 1, suspect)
-
-    def _check_incarnation(self, row: Row[Any], partition: int, topic: TopicDescription) -> None:
-        for what, held, found in (
-            ("cluster", row.cluster_id, topic.cluster_id),
-            ("topic id", row.topic_id, topic.topic_id),
-        ):
-            if found not in (held, _UNKNOWN):
-                raise StoreMismatch(
-                    f"{topic.name}[{partition}] was read up to offset {row.next_offset} from {what} {held}, and this "
-                    f"log has {what} {found}: the topic was created again, or the log is another one, so offsets do "
-                    f"not mean the same. Connect to the log that {self._database.address} was built from, or use a "
-                    "fresh store"
-                )
+        return Claim(
+            generation,
+            partition,
+            owner,
+            row.epoch,
+            mark,
+            quiet_until,
+            row.attempts - 1,
+            suspect,
+            *claimed_of(row),
+        )
 
     def _why_fenced(self, connection: Any, claim: Claim, expected: int) -> str:
         row = self._stand.run(connection.cursor(), _place(claim)).fetchone()
@@ -188,7 +200,7 @@ def _moving(table: Table) -> Update:
     )
     moved: dict[str, Any] = {"next_offset": bindparam("reached"), "watermark": bindparam("new_watermark")}
     moved |= {"attempts": 0, "suspect_offset": None, "suspect_deaths": None}
-    return update(table).where(_here(table), still_ours).values(moved)
+    return update(table).where(_here(table), still_ours).values(moved | applied_columns(table))
 
 
 def _quieting(table: Table, generation: Generation, stands: Sequence[tuple[Claim, int]], until: Micros) -> Any:
@@ -230,7 +242,7 @@ def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:
     insert = postgresql.insert if kind == POSTGRESQL else sqlite.insert
     first: Any = insert(table).values(values)
     learned = {
-        name: case((table.c[name] == _UNKNOWN, first.excluded[name]), else_=table.c[name])
+        name: case((table.c[name] == UNKNOWN, first.excluded[name]), else_=table.c[name])
         for name in ("cluster_id", "topic_id")
     }
     return first.on_conflict_do_update(
@@ -241,4 +253,4 @@ def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:
             "attempts": table.c.attempts + 1,
             **learned,
         },
-    ).returning(*(table.c[name] for name in (*_CLAIMED, *learned, *_SUSPECT)))
+    ).returning(*(table.c[name] for name in (*_CLAIMED, *learned, *CLAIMED, *_SUSPECT)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache
 from itertools import starmap
 from typing import Any, Final
@@ -58,10 +59,13 @@ def then(as_of: AsOf, generation: Generation) -> dict[str, Any]:
 def basis_of(topic: str, text: str | None) -> Basis:
     """Read what the statements give as marks; equal texts are frequent."""
     marks: dict[int, Mark] = {}
+    troubles: list[tuple[int, str]] = []
     for mark in text.split(",") if text else ():
-        partition, next_offset, watermark = map(int, mark.split(":"))
-        marks[partition] = Mark(next_offset, watermark)
-    return Basis.of(topic, marks)
+        partition, next_offset, watermark, trouble = mark.split(":")
+        marks[int(partition)] = Mark(int(next_offset), int(watermark))
+        if trouble:
+            troubles.append((int(partition), trouble))
+    return replace(Basis.of(topic, marks), troubles=tuple(sorted(troubles)))
 
 
 def head_of(columns: Sequence[Any]) -> Head | None:

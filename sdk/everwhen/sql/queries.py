@@ -222,7 +222,7 @@ def _past_of(
 
 
 def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
-    """Write the marks of all partitions as one text: ``partition:next_offset:watermark,…``.
+    """Write the marks of all partitions as one text: ``partition:next_offset:watermark:trouble,…``.
 
     The watermark is the later of the last record's and of the instant up to which an idle partition was quiet.
     """
@@ -237,6 +237,7 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     mark: ColumnElement[str] = first
     for number in rest:
         mark = mark + literal_column("':'", Text) + number
+    mark = mark + literal_column("':'", Text) + func.coalesce(table.trouble, literal_column("''", Text))
     return (
         select(Joined(mark))
         .where(table.projection == generation.projection, table.number == generation.number)

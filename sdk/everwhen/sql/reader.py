@@ -7,10 +7,12 @@ from contextlib import closing, contextmanager
 from typing import Any, Final, TypeAlias
 
 from everwhen.instants import Micros
+from everwhen.ports.continuity import Decision
 from everwhen.ports.store import AsOf, Changed, EntityRows, Found, Generation, StoreJoin, VersionRow
 from everwhen.positions import Basis
 from everwhen.projection.rows import Head, Version
 from everwhen.sql.database import Database
+from everwhen.sql.decisions import decided
 from everwhen.sql.errors import translated
 from everwhen.sql.found import ENDED_AT, HEAD, VERSION, ask, basis_of, found_of, head_of, is_unstored, rows_of, then
 from everwhen.sql.join import SqlJoin
@@ -31,6 +33,7 @@ class SqlReader:
 
     def __init__(self, database: Database, shared: SharedTables, generation: Generation) -> None:
         self._database = database
+        self._shared = shared
         self._generation = generation
         self._doing = f"reading projection {generation.projection}"
         self._queries = Queries(database.kind, database.dialect, shared, generation)
@@ -91,6 +94,13 @@ class SqlReader:
         """
         with self._database.reading(self._doing) as connection:
             return rows_of(connection.cursor(), self._queries, self._generation, entity_id)
+
+    def decisions(self) -> list[Decision]:
+        """Return what was decided where the log did not go on, in the order of time.
+
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        return decided(self._database, self._shared, self._generation)
 
     @contextmanager
     def changes(self, since: Basis, valid_at: Micros) -> Iterator[tuple[Basis, Iterator[Changed]]]:

@@ -10,13 +10,14 @@ from sqlalchemy import URL, Engine
 
 from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.ports.store import Applied, Blueprint, Claim, Generation, Trouble
 from everwhen.positions import Mark
 from everwhen.projection.rows import Quarantined
 from everwhen.sql.batch import SqlBatch, Writer
 from everwhen.sql.catalog import Catalog
 from everwhen.sql.checkpoints import Checkpoints
 from everwhen.sql.database import Database
+from everwhen.sql.decisions import SqlContinuity
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.quarantine import SqlQuarantine, requested
@@ -69,25 +70,37 @@ class SqlStore:
         """Take partitions over, in a transaction of its own: from here on every earlier owner is fenced.
 
         :raises GenerationMismatch: if the generation is of another topic.
-        :raises StoreMismatch: if the topic is not the one that was read so far, though it has the same name.
+        :raises TopicRecreated: if the topic is not the one that was read so far, though it has the same name.
+        :raises ClusterReplaced: if it is in another cluster.
         :raises StoreUnavailable: if the database failed, or a batch of the earlier owner did not end in time.
         """
         return self._checkpoints.claim(generation, partitions, topic)
 
     @contextmanager
-    def batch(self, claim: Claim, expected: int, reached: Mark) -> Iterator[SqlBatch]:
+    def batch(
+        self, claim: Claim, expected: int, reached: Mark, *, applied: Applied | None = None
+    ) -> Iterator[SqlBatch]:
         """Open a transaction whose first statement moves the checkpoint from ``expected`` to ``reached``.
 
         Leaving the context commits; an exception rolls everything back.
 
+        :param applied: the last record of the batch, kept with the checkpoint; ``None`` if there is none.
         :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
         :raises StoreUnavailable: if the database failed; whether a commit took effect is then unknown.
         """
         writer = self._writer(claim.generation)
         place = f"{claim.generation.topic}[{claim.partition}]@{expected}"
         with self._database.writing(f"projecting {place}") as connection:
-            self._checkpoints.move(connection, claim, expected, reached)
+            self._checkpoints.move(connection, claim, expected, reached, applied)
             yield SqlBatch(writer, connection)
+
+    def note_trouble(self, claim: Claim, trouble: Trouble | None) -> None:
+        """Keep why a partition stands still, or that it does not; the next batch forgets it too.
+
+        :raises Fenced: if the partition was claimed by somebody else.
+        :raises StoreUnavailable: if the database failed.
+        """
+        self._checkpoints.troubles.note(claim, trouble)
 
     def next_offset(self, claim: Claim) -> int:
         """Return where a claimed partition stands, after waiting for a transaction that is still writing it.
@@ -149,6 +162,16 @@ class SqlStore:
         :raises StoreUnavailable: if the database cannot be reached.
         """
         return SqlQuarantine(self._database, self._catalog.live(projection))
+
+    def continuity(self, projection: str) -> SqlContinuity:
+        """Open what can be decided about the generation that answers for the projection.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises StoreMismatch: if the tables are of another schema version.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        generation = self._catalog.live(projection)
+        return SqlContinuity(self._database, self._shared, generation, self._writer(generation))
 
     def reader(self, projection: str) -> SqlReader:
         """Open the generation that answers for the projection.

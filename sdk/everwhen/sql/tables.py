@@ -1,4 +1,4 @@
-"""The tables: three that all projections share, and six for each generation of a projection.
+"""The tables: four that all projections share, and six for each generation of a projection.
 
 On PostgreSQL they live in the schema ``everwhen``, so that a projection's views never meet the user's tables; on
 SQLite their names begin with ``everwhen_``. ``entity_id`` leads every key of a table that holds entities, and there
@@ -15,12 +15,12 @@ from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.types import Blob, Flag, Id, Instant, JsonText
 
 SCHEMA = "everwhen"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _ROOM = {"fillfactor": 70}  # rows that are updated stay on their page, and so out of the index
 
 
 class SharedTables:
-    """``meta``, ``generations`` and ``checkpoints``."""
+    """``meta``, ``generations``, ``checkpoints`` and ``decisions``."""
 
     def __init__(self, dialect: str) -> None:
         self.metadata = _metadata(dialect)
@@ -39,6 +39,7 @@ class SharedTables:
             Column("topic", Text, nullable=False),
             Column("state", Text, nullable=False, comment="live, building or retired"),
             Column("created_at", Instant, nullable=False),
+            Column("partitions", Integer, comment="how many the topic had; null before the first claim"),
         )
         self.checkpoints = Table(
             _name(dialect, "checkpoints"),
@@ -55,14 +56,29 @@ class SharedTables:
             Column("epoch", BigInteger, nullable=False),
             Column("watermark", Instant, comment="null before the first record"),
             Column("quiet_until", Instant, comment="nothing comes any more that was recorded up to here"),
-            Column("last_offset", BigInteger),
-            Column("last_event_id", Text),
+            Column("last_offset", BigInteger, comment="of the last record that was applied"),
+            Column("last_checksum", BigInteger, comment="CRC-32 of that record"),
+            Column("trouble", Text, comment="why the partition stands still: the class of an error"),
+            Column("trouble_from", BigInteger),
+            Column("trouble_to", BigInteger),
             Column("attempts", Integer, nullable=False, comment="claims since the last batch that were not released"),
             Column("suspect_offset", BigInteger, comment="where records were about to be applied"),
             Column("suspect_records", Integer, comment="how many"),
             Column("suspect_deaths", Integer, comment="in how many claims"),
             Column("suspect_epoch", BigInteger, comment="the last of these claims"),
             postgresql_with=_ROOM,
+        )
+        self.decisions = Table(
+            _name(dialect, "decisions"),
+            self.metadata,
+            Column("projection", Id, primary_key=True),
+            Column("number", Integer, primary_key=True, autoincrement=False),
+            Column("partition", Integer, primary_key=True, autoincrement=False),
+            Column("decided_at", Instant, primary_key=True),
+            Column("kind", Text, nullable=False, comment="gap, roll-back, restart or partitions"),
+            Column("from_offset", BigInteger, nullable=False),
+            Column("to_offset", BigInteger, nullable=False),
+            Column("reason", Text, nullable=False),
         )
 
 

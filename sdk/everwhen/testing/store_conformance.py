@@ -10,11 +10,11 @@ import pytest
 from everwhen.errors import (
     ArgumentError,
     ClosedError,
+    ClusterReplaced,
     Fenced,
     GenerationMismatch,
     ProjectionNotFound,
     StoreError,
-    StoreMismatch,
 )
 from everwhen.instants import MAX_MICROS, MIN_MICROS
 from everwhen.ports.log import TopicDescription
@@ -22,6 +22,7 @@ from everwhen.ports.store import AsOf, Blueprint, Found, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withdrawal
 from everwhen.testing.store_answers import StoreAnswers
+from everwhen.testing.store_continuity import StoreContinuity
 from everwhen.testing.store_forks import StoreForked
 from everwhen.testing.store_knowledge import StoreKnowledge
 from everwhen.testing.store_oracle import TOPIC
@@ -49,7 +50,9 @@ ODD_IDS = [
 EXTREMES = (MIN_MICROS, -1, 0, 1, 1_700_000_000_123_456, MAX_MICROS)
 
 
-class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, StoreForked, StoreSuspects):
+class StoreConformance(
+    StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, StoreForked, StoreSuspects, StoreContinuity
+):
     """The suite. A subclass gives the fixture ``open_store``."""
 
     @pytest.fixture
@@ -208,22 +211,13 @@ class StoreConformance(StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, Stor
         with pytest.raises(GenerationMismatch, match="of topic things, not of others"):
             store.claim(generation, [0], TopicDescription("others", 1, "cluster-1", "topic-1"))
 
-    @pytest.mark.parametrize("field", ["cluster_id", "topic_id"])
-    def test_a_topic_that_was_created_again_is_refused(self, store: Store, field: str) -> None:
-        """It has the same name and other records; the earlier owner keeps its claim."""
-        (part,) = prepared(store)
-        ids = {"cluster_id": THINGS.cluster_id, "topic_id": THINGS.topic_id, field: "new"}
-        with pytest.raises(StoreMismatch, match=f"{getattr(THINGS, field)}.*new"):
-            store.claim(part.claim.generation, [0], TopicDescription(TOPIC, 3, **ids))
-        part.write(Changes())
-
     def test_an_unknown_topic_id_matches_any(self, store: Store) -> None:
         """Some logs cannot tell; what is learned later is kept."""
         generation = store.prepare(blueprint())
         unknown = TopicDescription(TOPIC, 3, "unknown", "unknown")
         for topic in (unknown, THINGS, unknown):
             store.claim(generation, [0], topic)
-        with pytest.raises(StoreMismatch):
+        with pytest.raises(ClusterReplaced):
             store.claim(generation, [0], TopicDescription(TOPIC, 3, "cluster-2", "topic-1"))
 
     # -- what a batch knows --------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from everwhen.worker.rollback import RolledBack, roll_back
 from everwhen.worker.settings import WorkerSettings
 from everwhen.worker.worker import Progress, Worker, blueprint
 
-__all__ = ["Progress", "Worker", "WorkerSettings", "blueprint"]
+__all__ = ["Progress", "RolledBack", "Worker", "WorkerSettings", "blueprint", "roll_back"]

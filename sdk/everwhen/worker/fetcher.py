@@ -5,10 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
-from everwhen.errors import StoreUnavailable
-from everwhen.ports.log import Log, LogConsumer, TopicDescription
+from everwhen.errors import (
+    ContinuityError,
+    LogUnavailable,
+    OffsetOutOfRange,
+    Repartitioned,
+    StoreUnavailable,
+    TopicNotFound,
+)
+from everwhen.ports.log import Chunk, Log, LogConsumer, TopicDescription
 from everwhen.ports.store import Claim, Generation, Store
+from everwhen.worker.continuity import Continuity, Placing
 from everwhen.worker.inbox import Inbox
 from everwhen.worker.patience import Patience
 from everwhen.worker.projector import Owned
@@ -17,6 +26,7 @@ from everwhen.worker.suspicion import Breaker, Suspicion
 
 _log = logging.getLogger("everwhen.worker")
 _POLL_SECONDS = 0.1
+_NOTHING = Chunk([], {})
 
 
 class Fetcher(threading.Thread):
@@ -58,6 +68,10 @@ class Fetcher(threading.Thread):
         self._stopping = threading.Event()
         self._paused: frozenset[int] = frozenset()
         self._hints: dict[int, int] = {}
+        self._continuity = Continuity(log, topic, generation, sparse=settings.accept_topic)
+        self._out_of_range: dict[int, OffsetOutOfRange] = {}
+        self.repartitioned: dict[int, Repartitioned] = {}
+        """New partitions of the topic that were seen while it was read."""
         self.consumer: LogConsumer = self._open()
 
     def run(self) -> None:
@@ -103,16 +117,69 @@ class Fetcher(threading.Thread):
             hints, self._hints = self._hints, {}
             self.consumer.hint(hints)
         self._unclaimed = frozenset()
-        self._inbox.put(self.consumer.poll(self._settings.batch_records, _POLL_SECONDS))
+        self._poll()
         # Each poll asks for all that it has no answer for: what it did not ask for was given to others.
         self._inbox.await_claims(self._unclaimed)
         if not self._unclaimed:
             self._patience.forget()
 
+    def _poll(self) -> None:
+        """Hand on what the log delivers, as far as it goes on where the store stands."""
+        try:
+            chunk = self.consumer.poll(self._settings.batch_records, _POLL_SECONDS)
+        except OffsetOutOfRange as error:
+            if error.partition is None:
+                raise
+            self._out_of_range[error.partition] = error
+            chunk = _NOTHING
+        except TopicNotFound:
+            self._interrupt_all(self._continuity.recreated())
+            return
+        chunk, proven, broken = self._continuity.check(chunk)
+        self._inbox.interrupt(broken)
+        self._inbox.put(chunk)
+        self._inbox.prove(proven)
+        self._explain()
+        self._look_for_partitions()
+
+    def _explain(self) -> None:
+        """Find out why the log does not hold what comes next; asked again with the next poll if it does not say."""
+        for partition, error in list(self._out_of_range.items()):
+            wanted = self._inbox.reached(partition)
+            try:
+                if wanted is not None:
+                    self._inbox.interrupt({partition: self._continuity.out_of_range(partition, wanted, error)})
+            except LogUnavailable as unknown:
+                _log.warning("continuity.unknown %s; asked again: %s", error, unknown)
+            else:
+                del self._out_of_range[partition]
+
+    def _interrupt_all(self, error: ContinuityError) -> None:
+        """Stop all partitions; what was fetched is applied."""
+        owned = [each.partition for each in self._inbox.owned()]
+        if not owned:
+            raise error
+        self._inbox.interrupt(dict.fromkeys(owned, error))
+        self._stopping.wait()
+
+    def _look_for_partitions(self) -> None:
+        """Note in the store what the topic has more of than it had."""
+        if self.consumer.partitions <= self._topic.partitions or not self._patience.due():
+            return
+        before = self._topic.partitions
+        topic = replace(self._topic, partitions=self.consumer.partitions)
+        if self._claim([], topic) is None:
+            return
+        self._topic = topic
+        new = {p: self._continuity.repartitioned(p, before, topic.partitions) for p in range(before, topic.partitions)}
+        _log.error("log.repartitioned %s", new[before])
+        self.repartitioned = self.repartitioned | new  # at once, for the thread that reads it
+
     def assigned(self, partitions: Sequence[int]) -> Mapping[int, int] | None:
         """Claim the partitions in the store; start where the store says. ``None``: the store is away."""
-        claims = self._claim(partitions) if partitions else {}
-        if claims is None:
+        claims = self._claim(partitions, self._topic) if partitions else {}
+        placing = None if claims is None else self._place(claims)
+        if claims is None or placing is None:
             self._unclaimed = frozenset(partitions)
             self._inbox.await_claims(self._unclaimed)
             return None
@@ -133,15 +200,29 @@ class Fetcher(threading.Thread):
                     claim.mark.next_offset,
                 )
         share = self._settings.cache_bytes // max(1, self._topic.partitions)
-        self._inbox.open(Owned(claim, share) for claim in claims.values())
-        return {partition: claim.mark.next_offset for partition, claim in claims.items()}
+        owned = [Owned(claim, share) for claim in claims.values()]
+        for each in owned:
+            each.proven = each.partition not in placing.unproven and each.partition not in placing.broken
+        self._inbox.open(owned)
+        self._inbox.interrupt(placing.broken)
+        return placing.starts
 
-    def _claim(self, partitions: Sequence[int]) -> Mapping[int, Claim] | None:
+    def _place(self, claims: Mapping[int, Claim]) -> Placing | None:
+        """Find out where to begin; ``None``: the log does not say what it holds."""
+        try:
+            return self._continuity.place(claims)
+        except LogUnavailable as unknown:
+            _log.warning(
+                "continuity.unknown %s is not read before it is known what it holds: %s", self._topic.name, unknown
+            )
+            return None
+
+    def _claim(self, partitions: Sequence[int], topic: TopicDescription) -> Mapping[int, Claim] | None:
         """Claim the partitions, or do not even try before it is time to."""
         if not self._patience.due():
             return None
         try:
-            claims = self._store.claim(self._generation, partitions, self._topic)
+            claims = self._store.claim(self._generation, partitions, topic)
         except StoreUnavailable as error:
             self._patience.failed(error)
             return None
@@ -153,6 +234,7 @@ class Fetcher(threading.Thread):
         if partitions:
             _log.info("partitions.%s %s%s", "lost" if lost else "revoked", self._topic.name, sorted(partitions))
         self._paused -= set(partitions)
+        self._continuity.forget(partitions)
         left = self._inbox.close(partitions, timeout=0 if lost else self._settings.revoke_seconds)
         self._breaker.release([owned.claim for owned in left if owned.is_unproven])
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from everwhen.errors import EverwhenError
+from everwhen.errors import ContinuityError, EverwhenError
 from everwhen.ports.log import Chunk, Record
 from everwhen.worker.projector import Owned
 
@@ -37,11 +37,18 @@ class _Lane:
         self.stopped: EverwhenError | None = None
         self.again_at: float | None = None
         """When the records that were put back are to be taken again."""
+        self.broken: ContinuityError | None = None
+        """Why nothing comes any more after what waits."""
 
     @property
     def is_held(self) -> bool:
         """Whether nothing of it shall be fetched."""
-        return self.stopped is not None or self.again_at is not None
+        return not self.goes_on or self.again_at is not None
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more may come."""
+        return self.stopped is None and self.broken is None
 
 
 class Inbox:
@@ -57,6 +64,7 @@ class Inbox:
         self._size = 0
         self._full = False
         self._busy: int | None = None
+        self._news = False
         self._failure: BaseException | None = None
         self._joined = False
         self._unclaimed: frozenset[int] = frozenset()
@@ -96,14 +104,37 @@ class Inbox:
         with self._changed:
             for record in chunk.records:
                 lane = self._lanes.get(record.partition)
-                if lane is not None and lane.stopped is None and record.offset >= lane.next_offset:
+                if lane is not None and lane.goes_on and record.offset >= lane.next_offset:
                     lane.waiting.append(record)
                     lane.next_offset = record.offset + 1
                     self._size += _weight(record)
             for partition, end in chunk.ends.items():
-                if (lane := self._lanes.get(partition)) is not None:
+                if (lane := self._lanes.get(partition)) is not None and lane.goes_on:
                     lane.end = end
             self._changed.notify_all()
+
+    def interrupt(self, broken: Mapping[int, ContinuityError]) -> None:
+        """Take nothing more of partitions: what waits is applied, and then they stop."""
+        with self._changed:
+            for partition, error in broken.items():
+                if (lane := self._lanes.get(partition)) is not None and lane.goes_on:
+                    lane.broken = error
+            self._changed.notify_all()
+
+    def prove(self, partitions: Iterable[int]) -> None:
+        """Say that the log goes on where these partitions stand."""
+        with self._changed:
+            for partition in partitions:
+                if (lane := self._lanes.get(partition)) is not None:
+                    lane.owned.proven = True
+                    self._news = True
+            self._changed.notify_all()
+
+    def reached(self, partition: int) -> int | None:
+        """Return the offset after the last record that was put or taken; ``None`` if the partition is not owned."""
+        with self._changed:
+            lane = self._lanes.get(partition)
+            return None if lane is None else lane.next_offset
 
     def fail(self, failure: BaseException) -> None:
         """Hand an error of the fetching side over: the next :meth:`take` raises it."""
@@ -129,6 +160,7 @@ class Inbox:
         with self._changed:
             if not self._changed.wait_for(self._has_work, timeout):
                 return None
+            self._news = False
             if self._failure is not None:
                 raise self._failure
             lane = self._next_lane()
@@ -190,8 +222,13 @@ class Inbox:
             return [
                 lane.owned
                 for lane in self._lanes.values()
-                if lane.stopped is None and not lane.waiting and lane.end == lane.owned.mark.next_offset
+                if lane.goes_on and not lane.waiting and lane.end == lane.owned.mark.next_offset
             ]
+
+    def broken(self) -> list[tuple[Owned, ContinuityError]]:
+        """Return the partitions that were interrupted, once all that waited of them is applied."""
+        with self._changed:
+            return [(lane.owned, lane.broken) for lane in self._lanes.values() if lane.broken and self._is_over(lane)]
 
     def stopped(self) -> dict[int, EverwhenError]:
         """Return the partitions that were stopped, with the reason."""
@@ -199,7 +236,14 @@ class Inbox:
             return {p: lane.stopped for p, lane in self._lanes.items() if lane.stopped is not None}
 
     def _has_work(self) -> bool:
-        return self._failure is not None or any(map(_ready, self._lanes.values()))
+        if self._failure is not None or self._news:
+            return True
+        return any(_ready(lane) or self._is_over(lane) for lane in self._lanes.values())
+
+    def _is_over(self, lane: _Lane) -> bool:
+        """Whether an interrupted partition is to be stopped now."""
+        interrupted = lane.broken is not None and lane.stopped is None
+        return interrupted and not lane.waiting and self._busy != lane.owned.partition
 
     def _next_lane(self) -> _Lane | None:
         for _ in range(len(self._order)):
@@ -223,7 +267,7 @@ def _ready(lane: _Lane) -> bool:
     if lane.again_at is not None and time.monotonic() < lane.again_at:
         return False
     return bool(lane.waiting) or (
-        lane.stopped is None and lane.end is not None and lane.end > max(lane.next_offset, lane.owned.mark.next_offset)
+        lane.goes_on and lane.end is not None and lane.end > max(lane.next_offset, lane.owned.mark.next_offset)
     )
 
 

@@ -10,11 +10,12 @@ from weakref import WeakKeyDictionary
 
 from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
 from everwhen.ports.log import Record
-from everwhen.ports.store import Claim, Store
+from everwhen.ports.store import Applied, Claim, Store
 from everwhen.positions import Mark, Position
 from everwhen.projection import CheckingFolder, Folder, Projection, Tally
 from everwhen.projection.rows import Quarantined
 from everwhen.worker.batch import Batch, Rules
+from everwhen.worker.continuity import applied_of
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
 from everwhen.worker.patience import Patience, no_patience
@@ -41,6 +42,10 @@ class Owned:
         self.heads = HeadCache(cache_bytes)
         self.stride = 1
         """How many times the usual number of records the next batch may take."""
+        self.proven = True
+        """Whether the log is known to go on where the store stands."""
+        self.trouble = claim.trouble
+        """What the store holds against the partition."""
         self.released = False
         """Whether the log has taken the partition away from us."""
         self.suspicion = Suspicion(claim)
@@ -71,6 +76,8 @@ class _Reading(NamedTuple):
     records: int
     """How many of them could be read, up to one whose schema is not known."""
     unknown: UnknownSchema | None
+    applied: Applied | None = None
+    """The last of them."""
 
 
 class Projector:
@@ -188,13 +195,14 @@ class Projector:
             try:
                 batch.take(record, recorded_at)
             except UnknownSchema as error:
-                return _Reading(batch, Mark(record.offset, watermark), taken, error)
+                return _Reading(batch, Mark(record.offset, watermark), taken, error, _last(records[:taken]))
             watermark = recorded_at
-        return _Reading(batch, Mark(reached, watermark), len(records), None)
+        return _Reading(batch, Mark(reached, watermark), len(records), None, _last(records))
 
     def _write(self, owned: Owned, reading: _Reading) -> None:
         window = self._window(owned)
-        with self._store.batch(owned.claim, owned.mark.next_offset, reading.mark) as transaction:
+        opened = self._store.batch(owned.claim, owned.mark.next_offset, reading.mark, applied=reading.applied)
+        with opened as transaction:
             reading.batch.write(transaction, owned.heads)
             window.check(reading.records, reading.batch.failed)
 
@@ -219,6 +227,7 @@ class Projector:
         batch = reading.batch
         self._window(owned).add(reading.records, batch.failed)
         owned.mark = reading.mark
+        owned.trouble = None
         owned.heads.put(batch.heads)
         # Each batch of late events rewrites what comes after them once, however many they are.
         owned.stride = _LATE_STRIDE if batch.tally.refolded > reading.records else 1
@@ -251,3 +260,7 @@ def _log_trace(place: str, cause: BaseException) -> None:
     if _traces.isEnabledFor(logging.DEBUG):
         lines = "".join(traceback.format_tb(cause.__traceback__)).rstrip()
         _traces.debug("handler.traceback of %s in front of %s\n%s", type(cause).__name__, place, lines)
+
+
+def _last(records: Sequence[Record]) -> Applied | None:
+    return applied_of(records[-1]) if records else None

@@ -20,8 +20,9 @@ from everwhen.errors import (
 )
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log
-from everwhen.ports.store import Blueprint, Store
+from everwhen.ports.store import Blueprint, Store, Trouble
 from everwhen.projection import Projection, Tally, columns
+from everwhen.worker.continuity import trouble_of
 from everwhen.worker.desk import RequestDesk
 from everwhen.worker.fetcher import Fetcher
 from everwhen.worker.idle import IdleWatch
@@ -116,6 +117,7 @@ class Worker:
         :raises GenerationMismatch: if the store holds what other code or another version built.
         :raises UnknownSchema: if a record was written with a schema that is not among the contracts, and none came.
         :raises QuarantineLimit: if too many records of a partition cannot be applied.
+        :raises ContinuityError: if the log does not go on where the store stands, in a partition or at all.
         :raises Fenced: if an explicitly named partition was claimed by another worker.
         :raises StoreUnavailable: if the database was away for longer; what was committed stays.
         """
@@ -180,6 +182,7 @@ class Worker:
             work = self._inbox.take(self._settings.batch_records, _WAIT_SECONDS)
             if to_end:
                 self._learn_ends(fetcher)
+            self._check_continuity(fetcher)
             self._desk.look(self._going_on(), projector)
             if work is not None:
                 self._apply(fetcher, projector, work)
@@ -229,6 +232,30 @@ class Worker:
         _log.error("partition.stopped %s", error)
         self._give_up(owned, error, final=True)
 
+    def _check_continuity(self, fetcher: Fetcher) -> None:
+        """Stop partitions where the log does not go on, and keep in the store that they do, or do not."""
+        for owned, error in self._inbox.broken():
+            _log.error("partition.stopped %s", error)
+            self._give_up(owned, error, final=self._keep(owned, trouble_of(error)))
+        stopped = self._inbox.stopped()
+        for owned in self._inbox.owned():
+            if owned.trouble is not None and owned.proven and owned.partition not in stopped:
+                self._keep(owned, None)
+        for partition, unread in fetcher.repartitioned.items():
+            self._given_up.setdefault(partition, unread)
+
+    def _keep(self, owned: Owned, trouble: Trouble | None) -> bool:
+        """Keep why a partition stands still; return whether it is still ours."""
+        try:
+            self._patience.insist(lambda: self._store.note_trouble(owned.claim, trouble))
+        except Fenced as error:
+            _log.warning("partition.fenced %s", error)
+            return False
+        except Abandoned:
+            _log.info("trouble.unkept %s[%d]", self._projection.topic.name, owned.partition)
+        owned.trouble = trouble
+        return True
+
     def _going_on(self) -> list[Owned]:
         stopped = self._inbox.stopped()
         return [owned for owned in self._inbox.owned() if owned.partition not in stopped]
@@ -268,6 +295,7 @@ class Worker:
             owned
             for owned in self._inbox.owned()
             if owned.partition not in stopped
+            and owned.proven
             and owned.mark.next_offset >= self._ends.get(owned.partition, owned.mark.next_offset + 1)
         ]
 
