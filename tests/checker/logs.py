@@ -29,8 +29,11 @@ class Log:
     topic: str
     cluster_id: str
     topic_id: str
+    partitions: int
     ends: dict[int, int]
     """Per partition the offset that comes next."""
+    lasts: dict[int, Raw] = field(default_factory=dict)
+    """Per partition its last record."""
     records: list[Record] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
 
@@ -63,6 +66,7 @@ def _understand(log: Log, raws: Iterable[Raw], schemas: Schemas) -> None:
         elif raw.offset < last.get(raw.partition, 0):
             log.anomalies.append(Anomaly("log.unordered", place, f"it came after offset {last[raw.partition]}"))
         last[raw.partition] = raw.offset
+        log.lasts[raw.partition] = raw
         recorded[raw.partition] = max(raw.timestamp, recorded.get(raw.partition, raw.timestamp))
         try:
             log.records.append(decode(raw, schemas, recorded[raw.partition]))
@@ -75,7 +79,7 @@ def _kafka(bootstrap: str, topic: str, partition: int | None) -> tuple[Log, Iter
     described = admin.describe_topics(TopicCollection([topic]))[topic].result(_SECONDS)
     cluster = admin.list_topics(topic, timeout=_SECONDS)
     wanted = range(len(described.partitions)) if partition is None else [partition]
-    log = Log(topic, cluster.cluster_id or "", str(described.topic_id), {})
+    log = Log(topic, cluster.cluster_id or "", str(described.topic_id), len(described.partitions), {})
     return log, _consumed(bootstrap, log, wanted)
 
 
@@ -138,7 +142,7 @@ def _local(path: Path, topic: str, partition: int | None) -> tuple[Log, list[Raw
     ends = dict.fromkeys(wanted, 0)
     for raw in raws:
         ends[raw.partition] = max(ends[raw.partition], raw.offset + 1)
-    return Log(topic, cluster_id, topic_id, ends), raws
+    return Log(topic, cluster_id, topic_id, partitions, ends), raws
 
 
 def _headers(packed: bytes) -> Iterator[tuple[str, bytes | None]]:

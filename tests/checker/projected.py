@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from heapq import merge
@@ -12,7 +13,7 @@ from typing import Any
 from tests.checker.anomalies import Anomaly
 from tests.checker.folding import Belief, Entity, fold_entity
 from tests.checker.logs import Log
-from tests.checker.records import by_entity
+from tests.checker.records import Raw, by_entity
 from tests.checker.stores import Row, Tables
 
 VERSION = 1
@@ -54,6 +55,8 @@ def compare(
     """
     counts = Counter() if counts is None else counts
     yield from _checkpoints(log, list(tables["generations"]), list(tables["checkpoints"]), counts)
+    for row in tables["decisions"]:
+        yield Anomaly("decisions.extra", f"{row['projection']}[{row['partition']}]", row["reason"])
     for row in tables["quarantine"]:
         counts["quarantine"] += 1
         yield Anomaly("quarantine.extra", f"{row['partition']}@{row['offset']}", row["error"])
@@ -188,9 +191,8 @@ def _beliefs(entity: str, expected: Entity, head: Row, rows: Iterable[Row]) -> I
 
 def _checkpoints(log: Log, generations: list[Row], checkpoints: list[Row], counts: Counter[str]) -> Iterator[Anomaly]:
     counts["checkpoints"] += len(checkpoints)
-    if [(row["number"], row["version"], row["topic"], row["state"]) for row in generations] != [
-        (1, VERSION, log.topic, "live")
-    ]:
+    told = [(row["number"], row["version"], row["topic"], row["state"], row["partitions"]) for row in generations]
+    if told != [(1, VERSION, log.topic, "live", log.partitions)]:
         yield Anomaly("generations.differs", log.topic, f"expected one that is live, found {generations}")
     watermarks: dict[int, int] = {}
     for record in log.records:
@@ -208,6 +210,11 @@ def _checkpoints(log: Log, generations: list[Row], checkpoints: list[Row], count
             "topic_id": log.topic_id,
             "next_offset": end,
             "watermark": watermarks.get(partition),
+            "last_offset": log.lasts[partition].offset if partition in log.lasts else None,
+            "last_checksum": _checksum(log.lasts[partition]) if partition in log.lasts else None,
+            "trouble": None,
+            "trouble_from": None,
+            "trouble_to": None,
         }
         if partition in found:
             yield from _columns("checkpoints", place, expected, found[partition])
@@ -215,6 +222,14 @@ def _checkpoints(log: Log, generations: list[Row], checkpoints: list[Row], count
             yield Anomaly("checkpoints.missing", place, f"the log ends at {end}")
     for partition in found.keys() - log.ends.keys():
         yield Anomaly("checkpoints.extra", f"{log.topic}[{partition}]", "the log has no such partition")
+
+
+def _checksum(raw: Raw) -> int:
+    """The CRC-32 by which a worker knows its last record again: of key, value, headers and time."""
+    parts = [raw.key or b"", raw.value or b""]
+    for name, value in raw.headers:
+        parts += [name.encode(), value or b""]
+    return zlib.crc32(b"".join(parts) + raw.timestamp.to_bytes(8, "big", signed=True))
 
 
 def _short(value: Any) -> str:

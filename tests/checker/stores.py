@@ -47,8 +47,23 @@ COLUMNS = {
     "quarantine": ["partition", "offset", "error"],
 }
 SHARED = {
-    "generations": ["projection", "number", "version", "topic", "state"],
-    "checkpoints": ["projection", "number", "partition", "topic", "cluster_id", "topic_id", "next_offset", "watermark"],
+    "generations": ["projection", "number", "version", "topic", "state", "partitions"],
+    "checkpoints": [
+        "projection",
+        "number",
+        "partition",
+        "topic",
+        "cluster_id",
+        "topic_id",
+        "next_offset",
+        "watermark",
+        "last_offset",
+        "last_checksum",
+        "trouble",
+        "trouble_from",
+        "trouble_to",
+    ],
+    "decisions": ["projection", "number", "partition", "reason"],
 }
 _AT_ONCE = 5_000
 _INSTANTS = {

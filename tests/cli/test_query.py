@@ -37,6 +37,7 @@ def test_get_json(told: Workspace) -> None:
         "event_type": "bank.account.deposited",
         "final": False,
         "folded": False,
+        "incomplete": None,
     }
 
 

@@ -28,7 +28,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]
 def test_names_cannot_meet_those_of_others(database: Engine) -> None:
     """A schema of our own on PostgreSQL, a prefix on SQLite; each generation has its own tables."""
     prepared(SqlStore(database))
-    here = {"meta", "generations", "checkpoints"} | {f"thing__1_{part}" for part in PARTS}
+    here = {"meta", "generations", "checkpoints", "decisions"} | {f"thing__1_{part}" for part in PARTS}
     if database.dialect.name == "postgresql":
         assert set(inspect(database).get_table_names("everwhen")) == here
         assert set(inspect(database).get_view_names("everwhen")) == {"thing", "thing_history"}

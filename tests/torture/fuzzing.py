@@ -21,9 +21,18 @@ HARMLESS = {
     ("checkpoints", "owner"): "whoever claims the partition next replaces it",
     ("checkpoints", "epoch"): "as the owner, which tells two claims of one epoch apart",
     ("checkpoints", "quiet_until"): "a worker's clock says it, and the log does not",
-    ("checkpoints", "leader_epoch"): "nothing reads it",
-    ("checkpoints", "last_offset"): "nothing reads it",
-    ("checkpoints", "last_event_id"): "nothing reads it",
+    ("checkpoints", "leader_epoch"): "a local log has none",
+    **{
+        (
+            "checkpoints",
+            name,
+        ): "how often processes died, and where, is not in the log; it only makes a worker slow"
+        for name in ("attempts", "suspect_offset", "suspect_records", "suspect_deaths", "suspect_epoch")
+    },
+    ("decisions", "decided_at"): "a clock's",
+    ("decisions", "kind"): "nobody decided anything, so that there is no row",
+    ("decisions", "from_offset"): "as the kind",
+    ("decisions", "to_offset"): "as the kind",
 }
 """Columns that no checker can judge by the log, each with why that is no hole."""
 
@@ -207,4 +216,4 @@ def _key(connection: sqlite3.Connection, table: str) -> list[str]:
 
 
 def _name(table: str) -> str:
-    return (_SHARED if table in {"meta", "generations", "checkpoints"} else _OWN) + table
+    return (_SHARED if table in {"meta", "generations", "checkpoints", "decisions"} else _OWN) + table

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -14,7 +13,6 @@ from typing import Any
 import pytest
 
 from everwhen import Reader
-from tests.checker import stores
 from tests.checker.anomalies import Report
 from tests.checker.check import check
 from tests.torture import domain, healthy
@@ -22,7 +20,6 @@ from tests.torture.corruptions import LOG, SENT, STORE
 from tests.torture.healthy import Witnesses
 from tests.torture.reading import Questions
 
-_RANDOM = 200
 _EVENTS = 600
 
 
@@ -69,21 +66,6 @@ def test_a_history_that_disagrees_is_seen(witnesses: Witnesses, name: str) -> No
     """The log is judged by what its client was told."""
     kind, change = SENT[name]
     assert kind in witnesses.check(said=change(witnesses.said)).kinds()
-
-
-def test_random_damage_to_a_single_row_is_seen(witnesses: Witnesses, tmp_path: Path) -> None:
-    """Whatever column of whatever row is changed, dropped or doubled, it is reported."""
-    seed = random.SystemRandom().randrange(2**32)
-    print(f"seed {seed}, {_RANDOM} corruptions")
-    draw = random.Random(seed)
-    with closing(healthy.copied(witnesses.store, tmp_path / "store.db")) as connection:
-        for _ in range(_RANDOM):
-            connection.execute("SAVEPOINT whole")
-            what = _damage(connection, draw)
-            connection.execute("RELEASE whole")
-            assert witnesses.check(store=tmp_path / "store.db").anomalies, f"seed {seed}: {what} was not seen"
-            with closing(sqlite3.connect(witnesses.store)) as source:
-                source.backup(connection)
 
 
 def _check_files(witnesses: Witnesses, store: Path, answers: Path | None = None) -> Report:
@@ -137,31 +119,6 @@ def _answers(witnesses: Witnesses) -> Iterator[dict[str, Any]]:
                     earlier = questions.ask("get", entity, version[0] - 1, {"basis": basis})
                     assert earlier is not None
                     yield {"valid_at": version[0] - 1, "known_at": None, "below": below, **earlier[1]}
-
-
-def _damage(connection: sqlite3.Connection, draw: random.Random) -> str:
-    """Damage one row; a damage that the tables themselves refuse is drawn again."""
-    while True:
-        table = draw.choice(["versions", "superseded", "entities", "withdrawals", "conflicts", "checkpoints"])
-        name = "everwhen_checkpoints" if table == "checkpoints" else f"everwhen_torture__1_{table}"
-        columns = (stores.COLUMNS | stores.SHARED)[table]
-        everything = [row[1] for row in connection.execute(f"PRAGMA table_info({name})")]
-        values = draw.choice(connection.execute(f"SELECT * FROM {name}").fetchall())
-        row = dict(zip(everything, values, strict=True))
-        column = draw.choice(columns)
-        changed = row | {column: _other(row[column], column, draw)}
-        kind = draw.choice(["delete", "change", "double"])
-        try:
-            if kind != "double":
-                keys = " AND ".join(f'"{each}" IS ?' for each in everything)
-                connection.execute(f"DELETE FROM {name} WHERE {keys}", values)
-            if kind != "delete":
-                marks = ", ".join("?" * len(everything))
-                connection.execute(f"INSERT INTO {name} VALUES ({marks})", list(changed.values()))
-        except sqlite3.IntegrityError:
-            connection.execute("ROLLBACK TO whole")
-            continue
-        return f"{kind} of {table}.{column} in {row}"
 
 
 def _other(value: Any, column: str, draw: random.Random) -> Any:
