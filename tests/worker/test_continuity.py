@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -11,9 +11,9 @@ import pytest
 
 from everwhen import Reader
 from everwhen.connect import open_log
-from everwhen.errors import ClusterReplaced, LogDiverged, LogGap, TopicRecreated
+from everwhen.errors import ClusterReplaced, LogDiverged, LogGap, LogUnavailable, TopicRecreated
 from everwhen.local.log import LocalLog
-from everwhen.ports.log import Chunk, Record
+from everwhen.ports.log import Bounds, Chunk, Record
 from everwhen.ports.store import Claim, Generation
 from everwhen.positions import Mark
 from everwhen.testing.parts.postgres import PostgresAddress
@@ -224,3 +224,22 @@ def test_what_was_fetched_before_the_log_broke_off_is_applied() -> None:
     inbox.stop(0, error)
     assert inbox.broken() == []
     assert inbox.take(2, 0) is None
+
+
+def test_a_log_that_does_not_say_what_it_holds_is_asked_again(
+    scene: Scene, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claims that came to nothing are not taken for processes that died."""
+    homes, answer, silences = scene.fill(), LocalLog.bounds, iter(range(5))
+
+    def bounds(log: LocalLog, topic: str, partitions: Sequence[int]) -> dict[int, Bounds]:
+        if next(silences, None) is not None:
+            raise LogUnavailable("the log does not answer")
+        return answer(log, topic, partitions)
+
+    monkeypatch.setattr(LocalLog, "bounds", bounds)
+    assert scene.project() is None
+    assert next(silences, None) is None
+    assert scene.notes(homes[0])[-1] == scene.last[homes[0]]
+    assert "continuity.unknown" in caplog.text
+    assert "partition.suspected" not in caplog.text

@@ -215,6 +215,7 @@ class Fetcher(threading.Thread):
             _log.warning(
                 "continuity.unknown %s is not read before it is known what it holds: %s", self._topic.name, unknown
             )
+            self._breaker.release(list(claims.values()))
             return None
 
     def _claim(self, partitions: Sequence[int], topic: TopicDescription) -> Mapping[int, Claim] | None:
