@@ -6,6 +6,7 @@ from tests.mutation import (
     bytes_bugs,
     fence_bugs,
     log_bugs,
+    passage_bugs,
     publisher_bugs,
     reader_bugs,
     store_bugs,
@@ -23,4 +24,4 @@ GUARANTEE: list[Bug] = [
 ]
 """Those in what exactly once, reading, publishing and outages rest on."""
 
-BUGS: list[Bug] = [*timeline_bugs.BUGS, *store_bugs.BUGS, *reader_bugs.BUGS, *GUARANTEE]
+BUGS: list[Bug] = [*timeline_bugs.BUGS, *passage_bugs.BUGS, *store_bugs.BUGS, *reader_bugs.BUGS, *GUARANTEE]

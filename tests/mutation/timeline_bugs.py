@@ -9,19 +9,16 @@ from tests.mutation.selections import (
     APPEND,
     BELIEFS,
     BOUNDS,
-    CUTS,
     EDGES,
     EVENTS,
     HEAD,
-    LAST_GOOD,
-    PASSAGE,
     REPEATED,
     USED_ID,
 )
 
 _bug = partial(Bug, file="projection/timeline.py")
+_rows = partial(Bug, file="projection/rows.py")
 _arrival = partial(Bug, file="projection/arrival.py")
-_passage = partial(Bug, file="projection/passage.py")
 
 _PLACES = [
     _bug(
@@ -286,16 +283,16 @@ _BELIEFS = [
         after="        first = bisect_left(self._rows, (deferred.valid_from, -1), key=_key) + 1\n",
         tests=(BELIEFS,),
     ),
-    _bug(
+    _rows(
         "beliefs not kept by an earlier batch are forgotten: from which instant on",
-        before="valid if before.unstored_valid is None else min(valid, before.unstored_valid)",
+        before="valid if earlier is None else min(valid, earlier)",
         after="valid",
         tests=(BELIEFS,),
     ),
-    _bug(
+    _rows(
         "beliefs not kept by a later batch are forgotten: up to which offset",
-        before="            by.offset, by.recorded_at, valid if before",
-        after="            before.unstored_offset or by.offset, by.recorded_at, valid if before",
+        before="Unstored(by.offset, by.recorded_at, valid",
+        after="Unstored(self.unstored_offset or by.offset, by.recorded_at, valid",
         tests=(BELIEFS,),
     ),
 ]
@@ -367,55 +364,4 @@ _HEADS = [
     ),
 ]
 
-_PARKED = [
-    _bug(
-        "of a healed entity beliefs in between are said to be kept",
-        before="_Unstored(by.offset, by.recorded_at, MIN_MICROS)",
-        after="_Unstored(by.offset - 1, by.recorded_at, MIN_MICROS)",
-        tests=(LAST_GOOD,),
-    ),
-    _bug(
-        "an event that waited is believed from its own offset on",
-        before="            elif row.offset != by.offset:\n",
-        after="            elif believed is not None:\n",
-        tests=(CUTS, PASSAGE + "test_a_healed_entity_says_that_beliefs_in_between_are_not_kept"),
-    ),
-    _bug(
-        "a fold that failed is not begun again from where it failed",
-        before="self._deferred = self._deferred._replace(valid_from=rows[index].valid_from)",
-        after="self._deferred = self._deferred._replace(valid_from=MAX_MICROS)",
-        tests=(LAST_GOOD,),
-    ),
-    _passage(
-        "only what withdraws another event can help",
-        before="or (arrival.contributes and (row.valid_from, row.offset) < failing)",
-        after="or (arrival.contributes and row.valid_from < -1)",
-        tests=(LAST_GOOD,),
-    ),
-    _passage(
-        "a withdrawal cannot help",
-        before="    return row.withdraws is not None or (",
-        after="    return False or (",
-        tests=(LAST_GOOD,),
-    ),
-    _passage(
-        "an entity is parked in front of the last record that waits",
-        before="        first = place(self.queue[0].coming)\n",
-        after="        first = place(self.queue[-1].coming)\n",
-        tests=(LAST_GOOD,),
-    ),
-    _passage(
-        "a record that cannot be read is passed over",
-        before="        if isinstance(coming, Unread):\n            self._stuck = True\n",
-        after="        if isinstance(coming, Unread):\n            self._stuck = False\n",
-        tests=(PASSAGE + "test_a_record_that_cannot_be_read_parks_for_good",),
-    ),
-    _passage(
-        "what was applied before a record that fails stays in the batch",
-        before="        changes.rewind(marks)\n",
-        after="",
-        tests=(LAST_GOOD,),
-    ),
-]
-
-BUGS = [*_PLACES, *_REPEATED, *_WITHDRAWALS, *_BELIEFS, *_HEADS, *_PARKED]
+BUGS = [*_PLACES, *_REPEATED, *_WITHDRAWALS, *_BELIEFS, *_HEADS]

@@ -16,7 +16,7 @@ from everwhen.cli.targets import load_projection
 from everwhen.connect import open_store
 from everwhen.errors import ArgumentError
 from everwhen.instants import from_micros
-from everwhen.ports.store import StoreQuarantine
+from everwhen.ports.quarantine import StoreQuarantine
 from everwhen.positions import Position
 from everwhen.projection.rows import Quarantined
 from everwhen.worker.quarantine import read_headers

@@ -1,4 +1,4 @@
-"""What an operator decides when a log does not go on where the store stands: part of the store port."""
+"""What tells whether a log goes on where the store stands, and what an operator decides: part of the store port."""
 
 from __future__ import annotations
 
@@ -10,10 +10,30 @@ from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 
 if TYPE_CHECKING:
-    from everwhen.ports.store import Applied, EntityRows, Generation, StoreBatch, Trouble
+    from everwhen.ports.store import EntityRows, Generation, StoreBatch
     from everwhen.projection.rows import Quarantined
 
 Kind: TypeAlias = Literal["gap", "roll-back", "restart", "partitions"]
+
+
+class Applied(NamedTuple):
+    """The last record of a partition that was applied: what the log is known by again."""
+
+    offset: int
+    checksum: int
+    """CRC-32 of all that it holds."""
+    leader_epoch: int | None
+    """As for a :class:`~everwhen.ports.log.Record`."""
+
+
+class Trouble(NamedTuple):
+    """Why a partition stands still: the log could not prove that it goes on there."""
+
+    error: str
+    """The name of a subclass of :class:`~everwhen.errors.ContinuityError`."""
+    from_offset: int | None = None
+    to_offset: int | None = None
+    """As for the error."""
 
 
 class Decision(NamedTuple):

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from everwhen.instants import Micros
-from everwhen.ports.continuity import Decision, StoreContinuity
+from everwhen.ports.continuity import Applied, Decision, StoreContinuity, Trouble
 from everwhen.ports.log import TopicDescription
+from everwhen.ports.quarantine import StoreQuarantine
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Head, Known, Quarantined, Superseded, Version, Withdrawal
 
@@ -52,26 +53,6 @@ class Suspect(NamedTuple):
     """How many they are."""
     deaths: int
     """In how many claims that was so."""
-
-
-class Applied(NamedTuple):
-    """The last record of a partition that was applied: what the log is known by again."""
-
-    offset: int
-    checksum: int
-    """CRC-32 of all that it holds."""
-    leader_epoch: int | None
-    """As for a :class:`~everwhen.ports.log.Record`."""
-
-
-class Trouble(NamedTuple):
-    """Why a partition stands still: the log could not prove that it goes on there."""
-
-    error: str
-    """The name of a subclass of :class:`~everwhen.errors.ContinuityError`."""
-    from_offset: int | None = None
-    to_offset: int | None = None
-    """As for the error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,41 +243,6 @@ class StoreReader(Protocol):
 
     def join(self, as_of: AsOf) -> AbstractContextManager[StoreJoin]:
         """Open a snapshot to ask about many points in; ``as_of.valid_at`` plays no part."""
-        ...
-
-
-class StoreQuarantine(Protocol):
-    """The records of one generation that are kept aside. Thread-safe."""
-
-    @property
-    def generation(self) -> Generation:
-        """The generation whose records they are."""
-        ...
-
-    def records(self) -> list[Quarantined]:
-        """Return all of them in order of their positions, discarded ones included, without key, value and headers."""
-        ...
-
-    def record(self, partition: int, offset: int) -> Quarantined | None:
-        """Return one of them whole."""
-        ...
-
-    def ask(
-        self,
-        request: Literal["retry", "discard"],
-        *,
-        position: tuple[int, int] | None = None,
-        entity_id: str | None = None,
-        reason: str | None = None,
-    ) -> int:
-        """Write down what the worker that owns the partition shall do, for records that are not discarded.
-
-        :param position: of this partition and offset; without it and ``entity_id`` all of them.
-        :param entity_id: of this entity.
-        :param reason: why they are discarded.
-        :return: how many records are asked for.
-        :raises StoreUnavailable: if the database cannot be reached.
-        """
         ...
 
 

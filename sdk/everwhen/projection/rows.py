@@ -155,6 +155,11 @@ class Head(NamedTuple):
             return None
         return Parking(self.quarantined_offset, self.quarantined_at, self.failing_valid, self.failing_offset)
 
+    @property
+    def unstored(self) -> Unstored:
+        """Which beliefs are not kept as rows."""
+        return Unstored(self.unstored_offset, self.unstored_at, self.unstored_valid)
+
 
 class Parking(NamedTuple):
     """Where an entity is parked: in front of a record that cannot be applied."""
@@ -163,6 +168,19 @@ class Parking(NamedTuple):
     recorded_at: Micros
     failing_valid: Micros | None = None
     failing_offset: int | None = None
+
+
+class Unstored(NamedTuple):
+    """Which beliefs about an entity are not kept as rows; each field as in a :class:`Head`."""
+
+    unstored_offset: int | None = None
+    unstored_at: Micros | None = None
+    unstored_valid: Micros | None = None
+
+    def extended(self, by: Version, valid: Micros) -> Unstored:
+        """Return the same with those about instants from ``valid`` on, at bases up to the record ``by``."""
+        earlier = self.unstored_valid
+        return Unstored(by.offset, by.recorded_at, valid if earlier is None else min(valid, earlier))
 
 
 class Quarantined(NamedTuple):

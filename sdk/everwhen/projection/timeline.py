@@ -35,7 +35,7 @@ from typing import NamedTuple, TypeAlias
 from everwhen.errors import HandlerError, SplitEntity
 from everwhen.instants import MIN_MICROS, Micros
 from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally
-from everwhen.projection.rows import Changes, Conflict, Head, Known, Parking, Superseded, Version, Withdrawal
+from everwhen.projection.rows import Changes, Conflict, Head, Known, Parking, Superseded, Unstored, Version, Withdrawal
 
 _Key: TypeAlias = tuple[Micros, int]
 """``(valid_from, offset)``: the order in which events are folded."""
@@ -48,17 +48,6 @@ class _Deferred(NamedTuple):
     """The earliest instant that it touches."""
     by: Version
     """The last record that made it necessary."""
-
-
-class _Unstored(NamedTuple):
-    """The fields of a head that say which beliefs are not kept as rows."""
-
-    unstored_offset: int | None = None
-    unstored_at: Micros | None = None
-    unstored_valid: Micros | None = None
-
-
-_STORED = _Unstored()
 
 
 class Timeline:
@@ -107,9 +96,7 @@ class Timeline:
         self._partition = head.partition if head is not None else None
         self._last_offset = head.last_offset if head is not None else -1
         self._lead = head.lead if head is not None else 0
-        self._unstored_before = (
-            _Unstored(head.unstored_offset, head.unstored_at, head.unstored_valid) if head is not None else _STORED
-        )
+        self._unstored_before = head.unstored if head is not None else Unstored()
         self._parking = head.parking if head is not None else None
         self._mended = (head.mended_offset, head.mended_from) if head is not None else (None, None)
         self._believed: Mapping[_Key, Version] | None = None
@@ -170,7 +157,7 @@ class Timeline:
         if (failing := self._fold_waiting()) is not None:
             return failing
         self._settle_waiting(by)
-        self._unstored_before = _Unstored(by.offset, by.recorded_at, MIN_MICROS)
+        self._unstored_before = Unstored(by.offset, by.recorded_at, MIN_MICROS)
         self._believed = self._deferred = None
         return None
 
@@ -389,15 +376,10 @@ class Timeline:
             mended_from=self._mended[1],
         )
 
-    def _unstored(self) -> _Unstored:
+    def _unstored(self) -> Unstored:
         """What the head says about beliefs that are not stored, extended by those of this batch."""
         before, deferred = self._unstored_before, self._deferred
-        if deferred is None:
-            return before
-        by, valid = deferred.by, deferred.valid_from
-        return _Unstored(
-            by.offset, by.recorded_at, valid if before.unstored_valid is None else min(valid, before.unstored_valid)
-        )
+        return before if deferred is None else before.extended(deferred.by, deferred.valid_from)
 
 
 def _key(row: Version) -> _Key:

@@ -25,8 +25,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everwhen.errors import Fenced, GenerationMismatch, TopicRecreated
 from everwhen.instants import Micros
+from everwhen.ports.continuity import Applied
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Applied, Claim, Generation, Suspect
+from everwhen.ports.store import Claim, Generation, Suspect
 from everwhen.positions import Mark
 from everwhen.sql.continuity import (
     CLAIMED,

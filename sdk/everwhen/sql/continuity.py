@@ -21,8 +21,9 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 
 from everwhen.errors import ClusterReplaced, ContinuityError, Fenced, Repartitioned, TopicRecreated
+from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Applied, Claim, Generation, Trouble
+from everwhen.ports.store import Claim, Generation
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SharedTables

@@ -17,7 +17,7 @@ _LARGE = ("key", "value", "headers")
 
 
 class SqlQuarantine:
-    """Implements :class:`everwhen.ports.store.StoreQuarantine`."""
+    """Implements :class:`everwhen.ports.quarantine.StoreQuarantine`."""
 
     def __init__(self, database: Database, generation: Generation) -> None:
         self._database = database

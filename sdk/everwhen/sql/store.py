@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from sqlalchemy import URL, Engine
 
 from everwhen.instants import Micros
+from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Applied, Blueprint, Claim, Generation, Trouble
+from everwhen.ports.store import Blueprint, Claim, Generation
 from everwhen.positions import Mark
 from everwhen.projection.rows import Quarantined
 from everwhen.sql.batch import SqlBatch, Writer

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from everwhen.errors import ClusterReplaced, ContinuityError, Fenced, TopicRecreated
+from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Applied, AsOf, Store, Trouble
+from everwhen.ports.store import AsOf, Store
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.testing.store_samples import THINGS, OpenStore, head, prepared, version

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from everwhen.errors import ContinuityError, LogDiverged, LogGap, OffsetOutOfRange, Repartitioned, TopicRecreated
+from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import Bounds, Chunk, Log, Record, TopicDescription
-from everwhen.ports.store import Applied, Claim, Generation, Trouble
+from everwhen.ports.store import Claim, Generation
 
 _log = logging.getLogger("everwhen.worker")
 UNKNOWN = "unknown"

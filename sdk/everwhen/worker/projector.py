@@ -9,8 +9,9 @@ from typing import Any, Final, NamedTuple
 from weakref import WeakKeyDictionary
 
 from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
+from everwhen.ports.continuity import Applied
 from everwhen.ports.log import Record
-from everwhen.ports.store import Applied, Claim, Store
+from everwhen.ports.store import Claim, Store
 from everwhen.positions import Mark, Position
 from everwhen.projection import CheckingFolder, Folder, Projection, Tally
 from everwhen.projection.rows import Quarantined

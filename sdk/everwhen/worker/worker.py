@@ -19,8 +19,9 @@ from everwhen.errors import (
     UnknownSchema,
 )
 from everwhen.ports.clock import Clock
+from everwhen.ports.continuity import Trouble
 from everwhen.ports.log import Log
-from everwhen.ports.store import Blueprint, Store, Trouble
+from everwhen.ports.store import Blueprint, Store
 from everwhen.projection import Projection, Tally, columns
 from everwhen.worker.continuity import trouble_of
 from everwhen.worker.desk import RequestDesk
