@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutation import (
     bytes_bugs,
+    continuity_bugs,
     fence_bugs,
     log_bugs,
     passage_bugs,
@@ -18,6 +19,7 @@ from tests.mutation.bug import Bug
 GUARANTEE: list[Bug] = [
     *fence_bugs.BUGS,
     *worker_bugs.BUGS,
+    *continuity_bugs.BUGS,
     *log_bugs.BUGS,
     *publisher_bugs.BUGS,
     *bytes_bugs.BUGS,

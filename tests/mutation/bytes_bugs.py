@@ -136,8 +136,8 @@ _FRAMES = [
     ),
     _codec(
         "a fingerprint is read backwards",
-        before="self._contracts.match(value[2:10])",
-        after="self._contracts.match(value[9:1:-1])",
+        before="self._contracts.match(fingerprint)",
+        after="self._contracts.match(fingerprint[::-1])",
         tests=(_CODEC + "test_an_old_version_is_fitted_to_todays_class",),
     ),
     _codec(

@@ -196,8 +196,8 @@ _TAKEOVERS = [
     ),
     _claims(
         "a quiet partition is noted as its watermark",
-        before=".values(quiet_until=until)",
-        after=".values(watermark=until)",
+        before=".values(quiet_until=until, attempts=0)",
+        after=".values(watermark=until, attempts=0)",
         tests=(_QUIET + "is_no_time_of_a_record",),
     ),
 ]

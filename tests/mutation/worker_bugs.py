@@ -25,20 +25,21 @@ _REFUSED = "tests/worker/test_refused_commits.py::test_a_commit_that_fails"
 _OPEN = _SERVERS + "test_a_partition_is_not_idle_while_a_transaction_is_open"
 _TWICE = "record.offset >= lane.next_offset"
 
-_COMMITTED = "                committed = self._was_committed(owned, reading.mark, error)\n"
+_COMMITTED = "                committed = self._was_committed(owned, reading.mark, failure)\n"
 _WRITTEN = "            reading.batch.write(transaction, owned.heads)\n"
 
 _COMMITS = [
     _projector(
         "a commit without an answer is tried again blindly",
         before=_COMMITTED,
-        after="                self._patience.bear(error, lambda: owned.released)\n",
+        after="                self._patience.bear(failure, lambda: owned.released)\n",
         tests=(_REFUSED + "[True]",),
     ),
     _projector(
         "a commit without an answer is taken for done",
         before=_COMMITTED,
-        after="                self._patience.bear(error, lambda: owned.released)\n                committed = True\n",
+        after="                self._patience.bear(failure, lambda: owned.released)\n"
+        "                committed = True\n",
         tests=(_REFUSED + "[False]",),
     ),
     _projector(
@@ -74,10 +75,10 @@ _COMMITS = [
     ),
     _fetcher(
         "a partition that comes back is read under the earlier claim, from its offset",
-        before="            claims = self._store.claim(self._generation, partitions, self._topic)\n",
+        before="            claims = self._store.claim(self._generation, partitions, topic)\n",
         after='            kept = self.__dict__.setdefault("kept", {})\n'
         "            if not kept.keys() >= set(partitions):\n"
-        "                kept |= self._store.claim(self._generation, partitions, self._topic)\n"
+        "                kept |= self._store.claim(self._generation, partitions, topic)\n"
         "            claims = {partition: kept[partition] for partition in partitions}\n",
         tests=(_NETWORKS + "test_a_database_that_was_set_back",),
     ),
@@ -98,8 +99,8 @@ _RECORDS = [
     ),
     _inbox(
         "records of a partition that was given up are applied",
-        before="            for partition in leaving:\n                self._discard(partition)\n",
-        after="",
+        before="(lane := self._discard(partition)) is not None]",
+        after="(lane := self._lanes.get(partition)) is not None]",
         tests=(_INBOX + "test_nothing_is_taken_of_a_partition_that_was_given_up",),
     ),
     _inbox(
@@ -116,7 +117,7 @@ _RECORDS = [
     ),
     _inbox(
         "a partition that stopped goes on with what comes next",
-        before="lane is not None and lane.stopped is None and record.offset",
+        before="lane is not None and lane.goes_on and record.offset",
         after="lane is not None and record.offset",
         tests=(_INBOX + "test_nothing_is_taken_of_a_partition_that_stopped",),
     ),

@@ -11,12 +11,20 @@ import pytest
 
 from everwhen import Reader
 from everwhen.connect import open_log
-from everwhen.errors import ClusterReplaced, LogDiverged, LogGap, LogUnavailable, TopicRecreated
+from everwhen.errors import (
+    ClusterReplaced,
+    LogDiverged,
+    LogGap,
+    LogUnavailable,
+    Repartitioned,
+    TopicRecreated,
+)
 from everwhen.local.log import LocalLog
 from everwhen.ports.log import Bounds, Chunk, Record
 from everwhen.ports.store import Claim, Generation
 from everwhen.positions import Mark
 from everwhen.testing.parts.postgres import PostgresAddress
+from everwhen.worker.continuity import Continuity, applied_of
 from everwhen.worker.inbox import Inbox
 from everwhen.worker.projector import Owned
 from tests.worker.scenes import AT, Scene
@@ -166,6 +174,49 @@ def test_a_log_without_terms_of_leaders_says_so_once(scene: Scene, caplog: pytes
     assert "continuity.epochs" not in caplog.text
     scene.project()
     assert caplog.text.count("continuity.epochs ledger: this log knows no terms of leaders") == 1
+
+
+def test_a_term_of_the_leader_that_differs_is_a_divergence(tmp_path: Path) -> None:
+    """Even if the record is the same; where the log or the store knows no term, the record alone proves it."""
+    scene = Scene(tmp_path, f"sqlite:///{tmp_path}/log.db", f"sqlite:///{tmp_path}/store.db", partitions=1)
+    scene.publish("e", "e")
+    generation = Generation("ledger", 1, 1, "a", "ledger")
+    record = Record(0, 1, 1, b"e", b"v", [])
+    with closing(open_log(scene.log)) as log:
+        topic = log.describe("ledger")
+        for applied, found in ((3, 3), (3, 4), (4, 3), (3, None), (None, 3)):
+            known = applied_of(record._replace(leader_epoch=applied))
+            continuity = Continuity(log, topic, generation, sparse=False)
+            placing = continuity.place({0: Claim(generation, 0, "me", 1, Mark(2, 1), -1, applied=known)})
+            assert (placing.starts, placing.unproven, placing.broken) == ({0: 1}, frozenset({0}), {})
+            fetched = Chunk([record._replace(leader_epoch=found)], {0: 2})
+            chunk, proven, broken = continuity.check(fetched)
+            if applied == found or None in (applied, found):
+                assert (chunk, proven, broken) == (fetched, frozenset({0}), {})
+            else:
+                assert (chunk, proven) == (Chunk([], {}), frozenset())
+                assert isinstance(broken[0], LogDiverged)
+                assert f"was written in term {found} of the leader, not in {applied}" in str(broken[0])
+
+
+def test_partitions_that_were_added_are_not_read_before_somebody_says_so(scene: Scene) -> None:
+    """The others go on; any entity may have its next event in a new one, so every answer is incomplete."""
+    homes = scene.fill()
+    scene.project()
+    with scene.records() as records:
+        records.execute("UPDATE topics SET partitions = 3")
+    names = (f"new{number}" for number in range(1000))
+    while not scene.homes.keys() >= {2} or scene.homes[1] == homes[1]:
+        scene.publish(next(names))
+    for _ in range(2):
+        error = scene.project()
+        assert isinstance(error, Repartitioned)
+        assert (error.from_offset, error.to_offset) == (2, 3)
+        assert "everwhen continuity accept-partitions MODULE:ledger" in str(error)
+        assert scene.notes(scene.homes[1]) == [scene.last[scene.homes[1]]]
+        assert scene.get(scene.homes[2]).basis.next_offset(2) == 0
+        for entity in (*homes.values(), scene.homes[2], "nobody"):
+            assert scene.incomplete(entity) == "Repartitioned at ledger[2]@0"
 
 
 def test_a_topic_that_was_made_again_is_not_read_on(scene: Scene) -> None:
