@@ -237,7 +237,7 @@ class Fetcher(threading.Thread):
         self._paused -= set(partitions)
         self._continuity.forget(partitions)
         left = self._inbox.close(partitions, timeout=0 if lost else self._settings.revoke_seconds)
-        self._breaker.release([owned.claim for owned in left if owned.is_unproven])
+        self._breaker.release([owned.claim for owned in left if owned.needs_release])
 
 
 def default_group(generation: Generation) -> str:

@@ -57,8 +57,8 @@ class Owned:
         return self.claim.partition
 
     @property
-    def is_unproven(self) -> bool:
-        """Whether the claim counts as a death as long as it is not released, and this one is none."""
+    def needs_release(self) -> bool:
+        """Whether to release the claim when it is given up: it would count as a death, and this one is none."""
         return not self.suspicion.moved and not self.suspicion.deadly
 
     def most(self, records: int) -> int:
