@@ -169,6 +169,14 @@ def test_hint_is_a_commit(kit: KafkaKit, log: KafkaLog, partitions: list[int] | 
     consumer.close()
 
 
+def test_a_record_carries_the_term_of_its_leader(kit: KafkaKit, log: KafkaLog) -> None:
+    """Without it nothing would tell a log that was cut off and filled again by another leader."""
+    topic = kit.topic()
+    publish(log, topic, [(b"k", b"v", []) for _ in range(3)])
+    terms = {record.leader_epoch for record in read_all(log, topic)}
+    assert terms == {0}  # of a broker that has led the partition since it was made
+
+
 @pytest.mark.parametrize(
     ("config", "says"),
     [
