@@ -22,7 +22,7 @@ from tests.axes.test_quarantine import Strict, broken
 from tests.axes.world import World
 from tests.longer import times
 
-LOGS = {"sqlite": times(40), "postgres": times(10)}
+LOGS = {"sqlite": times(25), "postgres": times(8)}
 TABLES = ("versions", "superseded", "withdrawals", "conflicts", "entities", "quarantine")
 _PLACED = {"entities": "last_offset"}
 _UNTOLD = {"entities": {"last_offset"}, "quarantine": {"headers", "attempts"}}

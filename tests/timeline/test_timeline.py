@@ -169,7 +169,7 @@ def cut(log: list[Entry], cuts: list[int]) -> list[list[Entry]]:
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 3, 100]))
-@settings(max_examples=times(1500), deadline=None)
+@settings(max_examples=times(900), deadline=None)
 def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
     log: list[Entry], cuts: list[int], depth: int
 ) -> None:
@@ -191,7 +191,7 @@ def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=times(800), deadline=None)
+@settings(max_examples=times(400), deadline=None)
 def test_under_append_log_order_decides(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Every stored belief is that of the log in which no event counts from before those that it comes after."""
     rows = Rows("append")
@@ -215,7 +215,7 @@ def test_under_append_only_withdrawals_change_the_past(log: list[Entry]) -> None
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=times(500), deadline=None)
+@settings(max_examples=times(400), deadline=None)
 def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Versions and withdrawn beliefs together hold every event, with the offset that withdrew it."""
     rows = Rows()
@@ -230,7 +230,7 @@ def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
-@settings(max_examples=times(500), deadline=None)
+@settings(max_examples=times(400), deadline=None)
 def test_batches_do_not_show_in_what_is_believed_now(log: list[Entry], cuts: list[int], other: list[int]) -> None:
     """However the log is cut, the present states, the head and the counts are the same."""
     results = []
