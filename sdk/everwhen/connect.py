@@ -23,7 +23,7 @@ from everwhen.ports.clock import Clock, SystemClock
 from everwhen.ports.log import Log
 from everwhen.ports.store import Store
 from everwhen.projection import Projection
-from everwhen.worker import Progress, WorkerSettings
+from everwhen.worker import Observer, Progress, WorkerSettings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Engine
@@ -112,6 +112,7 @@ class Worker(_worker.Worker):
         settings: WorkerSettings | None = None,
         progress: Callable[[Progress], None] | None = None,
         clock: Clock | None = None,
+        observer: Observer | None = None,
     ) -> None:
         """Prepare a worker; :meth:`run` starts it.
 
@@ -124,6 +125,7 @@ class Worker(_worker.Worker):
             out; ``group`` and ``partitions`` here come first.
         :param progress: called after every batch.
         :param clock: what tells how long an idle partition has been quiet; the machine's clock by default.
+        :param observer: is told what the worker does, such as :class:`everwhen.metrics.Metrics`.
         """
         chosen = settings or WorkerSettings.from_environment(os.environ)
         merged = replace(
@@ -132,7 +134,8 @@ class Worker(_worker.Worker):
             partitions=chosen.partitions if partitions is None else tuple(partitions),
         )
         opened = open_store(store, takeover_seconds=merged.takeover_seconds)
-        super().__init__(projection, open_log(log), opened, merged, progress, clock=clock or SystemClock())
+        clock = clock or SystemClock()
+        super().__init__(projection, open_log(log), opened, merged, progress, clock=clock, observer=observer)
 
 
 class Reader(_reader.Reader[S]):

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
+from everwhen.worker.observer import BatchReport, Measured, Observer
 from everwhen.worker.rollback import RolledBack, roll_back
 from everwhen.worker.settings import WorkerSettings
 from everwhen.worker.worker import Progress, Worker, blueprint
 
-__all__ = ["Progress", "RolledBack", "Worker", "WorkerSettings", "blueprint", "roll_back"]
+__all__ = [
+    "BatchReport",
+    "Measured",
+    "Observer",
+    "Progress",
+    "RolledBack",
+    "Worker",
+    "WorkerSettings",
+    "blueprint",
+    "roll_back",
+]

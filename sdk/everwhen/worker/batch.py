@@ -32,6 +32,7 @@ from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
 from everwhen.worker import quarantine
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
+from everwhen.worker.observer import Laps
 from everwhen.worker.suspicion import is_convicted, verdict
 
 _TAIL_ROWS: Final = 50_000
@@ -72,6 +73,7 @@ class Batch:
 
     def __init__(self, rules: Rules, partition: int) -> None:
         self.tally = Tally()
+        self.laps = Laps()
         self.notes = Notes([], [], [], {})
         self.heads: list[Head] = []
         """The new heads of all entities, once they are written."""
@@ -163,6 +165,7 @@ class Batch:
             starts = {entity_id: start for entity_id, start in group.items() if start is not None}
             tails = store.tails(starts) if starts else {}
             changes = Changes()
+            self.laps.lap("load")
             for entity_id, start in group.items():
                 loaded = Loaded(
                     head=heads.get(entity_id),
@@ -172,10 +175,13 @@ class Batch:
                     withdrawn=withdrawn.get(entity_id, {}),
                 )
                 self._apply(entity_id, loaded, changes, waiting.get(entity_id, ()))
+            self.laps.lap("fold")
             store.write(changes)
             self.heads += changes.heads
+            self.laps.lap("write")
         if self._aside:
             store.write(Changes(kept=self._aside))
+            self.laps.lap("write")
 
     def _apply(self, entity_id: str, loaded: Loaded, changes: Changes, waiting: Sequence[Waiting]) -> None:
         rules, coming = self._rules, self._coming[entity_id]

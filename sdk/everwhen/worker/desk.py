@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from everwhen.errors import Fenced, StoreUnavailable
 from everwhen.ports.store import Store
+from everwhen.worker.observer import Observer
 from everwhen.worker.projector import Owned, Projector
 from everwhen.worker.settings import WorkerSettings
 
@@ -20,11 +21,13 @@ class RequestDesk:
 
     :param store: where it is asked.
     :param settings: of the worker.
+    :param observer: is told of failures.
 
     Used by the thread that applies records.
     """
 
-    def __init__(self, store: Store, settings: WorkerSettings) -> None:
+    def __init__(self, store: Store, settings: WorkerSettings, observer: Observer) -> None:
+        self._observer = observer
         self._store = store
         self._every = settings.idle_seconds
         self._look_at = 0.0
@@ -42,6 +45,8 @@ class RequestDesk:
             self._carry_out({each.partition: each for each in owned}, projector)
             self._known = claims
         except (StoreUnavailable, Fenced) as error:
+            if isinstance(error, StoreUnavailable):
+                self._observer.store_failed(error)
             _log.warning("quarantine.unknown whether something is asked for, looked at again later: %s", error)
         self._look_at = time.monotonic() + self._every
 

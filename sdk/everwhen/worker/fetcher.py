@@ -19,6 +19,7 @@ from everwhen.ports.log import Chunk, Log, LogConsumer, TopicDescription
 from everwhen.ports.store import Claim, Generation, Store
 from everwhen.worker.continuity import Continuity, Placing
 from everwhen.worker.inbox import Inbox
+from everwhen.worker.observer import Observer
 from everwhen.worker.patience import Patience
 from everwhen.worker.projector import Owned
 from everwhen.worker.settings import WorkerSettings
@@ -40,6 +41,7 @@ class Fetcher(threading.Thread):
     :param settings: of the worker.
     :param patience: with the store while it cannot be asked for partitions. Polling goes on meanwhile, so that the
         worker stays in its group.
+    :param observer: is told of each turn, and of partitions that come and go.
 
     Errors end the thread and are raised by ``inbox.take``.
     """
@@ -53,6 +55,7 @@ class Fetcher(threading.Thread):
         inbox: Inbox,
         settings: WorkerSettings,
         patience: Patience,
+        observer: Observer,
     ) -> None:
         super().__init__(name=f"everwhen-fetch-{generation.projection}", daemon=True)
         self._log = log
@@ -62,6 +65,7 @@ class Fetcher(threading.Thread):
         self._inbox = inbox
         self._settings = settings
         self._patience = patience
+        self._observer = observer
         self._breaker = Breaker(store, patience)
         self._unclaimed: frozenset[int] = frozenset()
         self._rejoining = threading.Event()
@@ -120,6 +124,7 @@ class Fetcher(threading.Thread):
         self._poll()
         # Each poll asks for all that it has no answer for: what it did not ask for was given to others.
         self._inbox.await_claims(self._unclaimed)
+        self._observer.fetched(self._unclaimed)
         if not self._unclaimed:
             self._patience.forget()
 
@@ -160,7 +165,8 @@ class Fetcher(threading.Thread):
         if not owned:
             raise error
         self._inbox.interrupt(dict.fromkeys(owned, error))
-        self._stopping.wait()
+        while not self._stopping.wait(_POLL_SECONDS):
+            self._observer.fetched(self._unclaimed)
 
     def _look_for_partitions(self) -> None:
         """Note in the store what the topic has more of than it had."""
@@ -205,6 +211,7 @@ class Fetcher(threading.Thread):
             each.proven = each.partition not in placing.unproven and each.partition not in placing.broken
         self._inbox.open(owned)
         self._inbox.interrupt(placing.broken)
+        self._observer.claimed(list(claims.values()))
         return placing.starts
 
     def _place(self, claims: Mapping[int, Claim]) -> Placing | None:
@@ -234,6 +241,7 @@ class Fetcher(threading.Thread):
         """Give the partitions up, after the batch that is being applied unless they are lost already."""
         if partitions:
             _log.info("partitions.%s %s%s", "lost" if lost else "revoked", self._topic.name, sorted(partitions))
+            self._observer.revoked(partitions, lost=lost)
         self._paused -= set(partitions)
         self._continuity.forget(partitions)
         left = self._inbox.close(partitions, timeout=0 if lost else self._settings.revoke_seconds)

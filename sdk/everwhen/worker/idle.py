@@ -12,6 +12,7 @@ from everwhen.instants import Micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import LogConsumer, Record
 from everwhen.ports.store import Store
+from everwhen.worker.observer import Observer
 from everwhen.worker.projector import Owned
 from everwhen.worker.settings import WorkerSettings
 
@@ -33,11 +34,13 @@ class IdleWatch:
     :param store: where it is noted.
     :param clock: the worker's clock.
     :param settings: of the worker.
+    :param observer: is told of failures.
 
     Used by the thread that applies records.
     """
 
-    def __init__(self, topic: str, store: Store, clock: Clock, settings: WorkerSettings) -> None:
+    def __init__(self, topic: str, store: Store, clock: Clock, settings: WorkerSettings, observer: Observer) -> None:
+        self._observer = observer
         self._topic = topic
         self._store = store
         self._clock = clock
@@ -106,6 +109,10 @@ class IdleWatch:
                 silent[partition].quiet_until = until
 
     def _report(self, error: EverwhenError) -> None:
+        if isinstance(error, StoreUnavailable):
+            self._observer.store_failed(error)
+        else:
+            self._observer.log_failed(error)
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
         _log.log(level, "idle.unknown whether partitions of %s are idle, asked again later: %s", self._topic, error)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 from everwhen.errors import StoreConflict, StoreUnavailable
+from everwhen.worker.observer import Observer
 
 T = TypeVar("T")
 
@@ -33,11 +34,13 @@ class Outage:
     It begins when the first of them fails, and ends when none of them is failing any more.
 
     :param patience: how many seconds it may last; ``None``: any time.
+    :param observer: is told of failures, and of the end.
 
     Thread-safe.
     """
 
-    def __init__(self, patience: float | None) -> None:
+    def __init__(self, patience: float | None, observer: Observer | None = None) -> None:
+        self.observer = observer or Observer()
         self._patience = math.inf if patience is None else patience
         self._failing: set[object] = set()
         self._began = 0.0
@@ -58,6 +61,8 @@ class Outage:
             if away >= self._patience:
                 raise _too_long(error, away)
             self._failing.add(who)
+            if begins:
+                self.observer.store_away(away=True)
             self._say(error, now, begins=begins)
             return self._patience - away
 
@@ -81,7 +86,10 @@ class Outage:
         if who not in self._failing:
             return False
         self._failing.remove(who)
-        return not self._failing
+        if self._failing:
+            return False
+        self.observer.store_away(away=False)
+        return True
 
     def _say(self, error: StoreUnavailable, now: float, *, begins: bool) -> None:
         if begins:
@@ -100,7 +108,7 @@ class Patience:
     must not come back in step. What the database undid because of a conflict is tried again at once, a few times.
 
     :param outage: shared by all threads of a worker.
-    :param stopping: whether the worker was told to stop.
+    :param stopping: whether the worker was told to stop; asked again and again while something is waited for.
 
     Used by one thread.
     """
@@ -117,6 +125,7 @@ class Patience:
 
         :raises StoreUnavailable: if the store has been away for too long.
         """
+        self._outage.observer.store_failed(error)
         if isinstance(error, StoreConflict) and self._conflicts < _CONFLICTS_AT_ONCE:
             self._conflicts += 1
             _log.debug("store.conflict %s", error)

@@ -19,6 +19,7 @@ from everwhen.worker.batch import Batch, Rules
 from everwhen.worker.continuity import applied_of
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
+from everwhen.worker.observer import BatchReport, Observer
 from everwhen.worker.patience import Patience, no_patience
 from everwhen.worker.quarantine import Window
 from everwhen.worker.requests import cross_out, decide
@@ -90,6 +91,7 @@ class Projector:
     :param limit_share: which share of a partition's records may be kept aside, before it stops.
     :param check_handlers: apply every event twice and compare.
     :param patience: with the store when a batch fails and it may pass; none if left out.
+    :param observer: is told of each batch that was committed.
 
     Used by one thread.
     """
@@ -103,7 +105,9 @@ class Projector:
         limit_share: float = 1.0,
         check_handlers: bool = False,
         patience: Patience | None = None,
+        observer: Observer | None = None,
     ) -> None:
+        self._observer = observer or Observer()
         self._store = store
         self._topic = projection.topic.name
         self._limit = limit_share
@@ -180,7 +184,7 @@ class Projector:
         owned.heads.put(batch.heads)
         for message, row in done:
             _log.info("quarantine.%s %s", message, self._place(row))
-        self._report(owned, batch)
+        self._report(owned, batch, 0)
 
     def _refuse(self, owned: Owned, record: Record, reached: int, error: RecordError) -> _Reading:
         batch = Batch(self._rules, owned.partition)
@@ -198,6 +202,7 @@ class Projector:
             except UnknownSchema as error:
                 return _Reading(batch, Mark(record.offset, watermark), taken, error, _last(records[:taken]))
             watermark = recorded_at
+        batch.laps.lap("decode")
         return _Reading(batch, Mark(reached, watermark), len(records), None, _last(records))
 
     def _write(self, owned: Owned, reading: _Reading) -> None:
@@ -232,7 +237,7 @@ class Projector:
         owned.heads.put(batch.heads)
         # Each batch of late events rewrites what comes after them once, however many they are.
         owned.stride = _LATE_STRIDE if batch.tally.refolded > reading.records else 1
-        self._report(owned, batch)
+        self._report(owned, batch, reading.records)
 
     def _window(self, owned: Owned) -> Window:
         window = self._windows.get(owned)
@@ -240,7 +245,9 @@ class Projector:
             window = self._windows[owned] = Window(f"{self._topic}[{owned.partition}]", self._limit)
         return window
 
-    def _report(self, owned: Owned, batch: Batch) -> None:
+    def _report(self, owned: Owned, batch: Batch, records: int) -> None:
+        batch.laps.lap("commit")
+        self._observer.applied(BatchReport(owned.partition, records, batch.tally, owned.mark, batch.laps.seconds))
         for row in batch.notes.parked:
             _log.error("entity.parked in front of %s: %s", self._place(row), row.error)
             if (error := batch.notes.errors.get(row.offset)) is not None and error.__cause__ is not None:

@@ -28,6 +28,8 @@ from everwhen.worker.desk import RequestDesk
 from everwhen.worker.fetcher import Fetcher
 from everwhen.worker.idle import IdleWatch
 from everwhen.worker.inbox import Inbox, Work
+from everwhen.worker.measuring import Measuring
+from everwhen.worker.observer import Observer
 from everwhen.worker.patience import Abandoned, Outage, Patience
 from everwhen.worker.projector import Owned, Projector
 from everwhen.worker.schemas import SchemaWatch
@@ -61,6 +63,7 @@ class Worker:
     :param settings: see :class:`WorkerSettings`.
     :param progress: called after every batch, in the thread of :meth:`run`.
     :param clock: tells how long an idle partition has been quiet; no record's time comes from it.
+    :param observer: is told what the worker does; see :class:`~everwhen.worker.Observer`.
 
     One object runs once, in one thread; only :meth:`stop` may be called from others and from signal handlers.
     """
@@ -74,6 +77,7 @@ class Worker:
         progress: Callable[[Progress], None] | None = None,
         *,
         clock: Clock,
+        observer: Observer | None = None,
     ) -> None:
         self._projection = projection
         self._log = log
@@ -81,10 +85,11 @@ class Worker:
         self._settings = settings
         self._notify = progress
         self._inbox = Inbox(settings.buffer_bytes)
-        self._outage = Outage(settings.store_patience_seconds)
-        self._patience = self._new_patience()
-        self._watch = IdleWatch(projection.topic.name, store, clock, settings)
-        self._desk = RequestDesk(store, settings)
+        self._observer = observer or Observer()
+        self._outage = Outage(settings.store_patience_seconds, self._observer)
+        self._patience = Patience(self._outage, self._beat)
+        self._watch = IdleWatch(projection.topic.name, store, clock, settings, self._observer)
+        self._desk = RequestDesk(store, settings, self._observer)
         self._schemas = SchemaWatch(projection.topic, settings.schema_patience_seconds)
         self._stopping = False
         self._started = False
@@ -131,10 +136,13 @@ class Worker:
             fetcher, projector = self._start()
         except Abandoned:
             return self._progress
+        measuring = Measuring(fetcher, self._inbox, self._observer)
+        measuring.start()
         try:
             self._loop(fetcher, projector, to_end=until == "end")
         finally:
             fetcher.stop()
+            measuring.stop()
             fetcher.join()
         if self._given_up:
             raise self._given_up[min(self._given_up)]
@@ -162,14 +170,20 @@ class Worker:
             limit_share=self._settings.quarantine_limit_share,
             check_handlers=self._settings.check_handlers,
             patience=self._patience,
+            observer=self._observer,
         )
         generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection)))
-        fetcher = Fetcher(self._log, topic, self._store, generation, self._inbox, self._settings, self._new_patience())
+        patience = Patience(self._outage, lambda: self._stopping)
+        fetcher = Fetcher(
+            self._log, topic, self._store, generation, self._inbox, self._settings, patience, self._observer
+        )
         fetcher.start()
         return fetcher, projector
 
-    def _new_patience(self) -> Patience:
-        return Patience(self._outage, lambda: self._stopping)
+    def _beat(self) -> bool:
+        """Tell the observer that the loop is alive, though it waits for the store; say whether it shall stop."""
+        self._observer.looped()
+        return self._stopping
 
     def _check_topic(self, topic: str) -> None:
         problems = self._log.topic_problems(topic)
@@ -179,7 +193,7 @@ class Worker:
             _log.warning("topic.accepted %s", problem)
 
     def _loop(self, fetcher: Fetcher, projector: Projector, *, to_end: bool) -> None:
-        while not self._stopping:
+        while not self._beat():
             work = self._inbox.take(self._settings.batch_records, _WAIT_SECONDS)
             if to_end:
                 self._learn_ends(fetcher)
@@ -242,8 +256,9 @@ class Worker:
         for owned in self._inbox.owned():
             if owned.trouble is not None and owned.proven and owned.partition not in stopped:
                 self._keep(owned, None)
-        for partition, unread in fetcher.repartitioned.items():
-            self._given_up.setdefault(partition, unread)
+        for partition in fetcher.repartitioned.keys() - self._given_up.keys():
+            self._given_up[partition] = fetcher.repartitioned[partition]
+            self._observer.stopped(partition, fetcher.repartitioned[partition])
 
     def _keep(self, owned: Owned, trouble: Trouble | None) -> bool:
         """Keep why a partition stands still; return whether it is still ours."""
@@ -263,6 +278,7 @@ class Worker:
 
     def _give_up(self, owned: Owned, error: EverwhenError, *, final: bool) -> None:
         self._inbox.stop(owned.partition, error)
+        self._observer.stopped(owned.partition, error)
         if final:
             self._given_up[owned.partition] = error
 
