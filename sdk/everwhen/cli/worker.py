@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 import click
 
@@ -18,6 +19,8 @@ from everwhen.cli.options import kafka_option, log_option, log_target, option, s
 from everwhen.cli.targets import load_projection
 from everwhen.connect import Worker
 from everwhen.errors import EverwhenError
+from everwhen.projection import Projection
+from everwhen.worker import Observer
 
 _log = logging.getLogger("everwhen.worker")
 
@@ -45,6 +48,34 @@ _log = logging.getLogger("everwhen.worker")
     default=logs.FORMATS[0],
     help="How to log to standard error: text, or json with time, level, logger and message in each line.",
 )
+@option(
+    "--http",
+    metavar="HOST:PORT",
+    help="Serve /metrics for Prometheus, /livez and /readyz there; only a port is one of the loopback interface. Needs "
+    "everwhen[metrics]. Whoever reaches the port can read them.",
+)
+@option(
+    "--ready-lag",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    help="/readyz is 503 while a partition is further behind than this; any time if left out.",
+)
+@option(
+    "--live-fetch",
+    metavar="SECONDS",
+    type=click.FloatRange(min=1),
+    default=120.0,
+    help="/livez is 503 when the thread that fetches took no turn for longer: 120 by default. It takes ten a second, "
+    "but may wait for a database that says nothing.",
+)
+@option(
+    "--live-loop",
+    metavar="SECONDS",
+    type=click.FloatRange(min=1),
+    default=600.0,
+    help="/livez is 503 when the thread that applies took no turn for longer: 600 by default. It takes none inside a "
+    "batch.",
+)
 @click.pass_context
 def worker(
     context: click.Context,
@@ -57,6 +88,10 @@ def worker(
     partitions: tuple[int, ...],
     until_end: bool,
     log_format: str,
+    http: str | None,
+    ready_lag: float | None,
+    live_fetch: float,
+    live_loop: float,
 ) -> None:
     """Fold a topic's events into a store, until stopped.
 
@@ -79,9 +114,16 @@ def worker(
     try:
         projection = load_projection(target)
         with (
+            _watched(projection, http, ready_lag, live_fetch, live_loop) as observer,
             progress.bar() if with_bar else progress.lines() as show,
             Worker(
-                projection, log_target(log, kafka), store, group=group, partitions=partitions or None, progress=show
+                projection,
+                log_target(log, kafka),
+                store,
+                group=group,
+                partitions=partitions or None,
+                progress=show,
+                observer=observer,
             ) as running,
             _stopped_by_signals(running),
         ):
@@ -96,6 +138,22 @@ def worker(
         trace = error if context.find_root().params["traceback"] else None
         _log.error("worker.failed %s: %s", type(error).__name__, error, exc_info=trace)
         context.exit(exit_of(error))
+
+
+@contextmanager
+def _watched(
+    projection: Projection[Any], address: str | None, lag: float | None, fetch: float, loop: float
+) -> Iterator[Observer | None]:
+    """Serve over HTTP what is observed, if an address is given."""
+    if address is None:
+        yield None
+        return
+    from everwhen.cli.http import serving
+    from everwhen.metrics import Limits, Metrics
+
+    metrics = Metrics(projection.name, projection.topic.name)
+    with serving(address, metrics, Limits(fetch=fetch, loop=loop, lag=lag)):
+        yield metrics
 
 
 @contextmanager

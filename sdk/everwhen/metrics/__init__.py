@@ -1,0 +1,20 @@
+"""What a worker does, as metrics for Prometheus and as answers to whether it lives and is ready.
+
+Needs the extra ``everwhen[metrics]``.
+"""
+
+from __future__ import annotations
+
+from everwhen.errors import MissingExtra
+
+try:
+    from everwhen.metrics.metrics import Metrics
+except ModuleNotFoundError as missing:
+    if missing.name != "prometheus_client":
+        raise
+    raise MissingExtra("metrics need the package prometheus-client; pip install 'everwhen[metrics]'") from None
+
+from everwhen.metrics.names import METRICS, Metric
+from everwhen.metrics.standing import Limits, Standing
+
+__all__ = ["METRICS", "Limits", "Metric", "Metrics", "Standing"]
