@@ -21,6 +21,7 @@ IN_ORDER = (
     "topic create",
     "topic check",
     "worker",
+    "lag",
     "get",
     "history",
     "snapshot",

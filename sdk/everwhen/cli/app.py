@@ -13,6 +13,7 @@ from everwhen.cli.continuity import continuity
 from everwhen.cli.exits import OUTCOMES, Exit, exit_of
 from everwhen.cli.group import Group
 from everwhen.cli.knowledge import changes, diff, explain
+from everwhen.cli.lag import lag
 from everwhen.cli.logs import show_warnings
 from everwhen.cli.options import option
 from everwhen.cli.output import without_passwords
@@ -67,7 +68,11 @@ def app(*, traceback: bool) -> None:
     show_warnings()
 
 
-for command in (worker, get, history, snapshot, join, explain, diff, changes, quarantine, continuity, topic, schema):
+for command in (
+    *(worker, lag),
+    *(get, history, snapshot, join, explain, diff, changes),
+    *(quarantine, continuity, topic, schema),
+):
     app.add_command(command)
 
 

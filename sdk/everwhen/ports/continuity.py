@@ -57,6 +57,12 @@ class PartitionStand(NamedTuple):
     next_offset: int
     applied: Applied | None
     trouble: Trouble | None
+    owner: str | None
+    """The token of the last claim, whether its worker still runs or not; ``None`` before the first one."""
+    epoch: int
+    """How many claims there were."""
+    complete_until: Micros
+    """Up to which instant it is projected, by its last record or by what was noted while it was idle; -1 if unknown."""
 
 
 class StoreRollBack(Protocol):

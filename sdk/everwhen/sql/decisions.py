@@ -15,7 +15,7 @@ from everwhen.ports.continuity import Decision, Kind, PartitionStand
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Generation
 from everwhen.sql.batch import SqlBatch, Writer
-from everwhen.sql.continuity import check_incarnation, claimed_of, columns_of
+from everwhen.sql.continuity import NOBODY, check_incarnation, claimed_of, columns_of
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.queries import Queries
@@ -48,7 +48,7 @@ class SqlContinuity:
         asked = select(table).where(*self._ours(table)).order_by(table.c.partition)
         with self._database.core(self._doing, reading=True) as connection:
             rows = connection.execute(asked).all()
-        return [PartitionStand(row.partition, row.next_offset, *claimed_of(row)) for row in rows]
+        return list(map(_stand, rows))
 
     def decisions(self) -> list[Decision]:
         """Return all that was decided, in the order of time.
@@ -187,3 +187,10 @@ def decided(database: Database, shared: SharedTables, generation: Generation) ->
     )
     with database.core("looking at what was decided", reading=True) as connection:
         return [Decision(*row) for row in connection.execute(asked)]
+
+
+def _stand(row: Row[Any]) -> PartitionStand:
+    owner = None if row.owner == NOBODY else row.owner
+    known = [instant for instant in (row.watermark, row.quiet_until) if instant is not None]
+    until = max(known, default=-1)
+    return PartitionStand(row.partition, row.next_offset, *claimed_of(row), owner, row.epoch, until)

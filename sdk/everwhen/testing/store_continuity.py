@@ -71,6 +71,19 @@ class StoreContinuity:
             (part,) = prepared(store)
             assert part.claim.trouble is None
 
+    def test_where_partitions_stand_is_said_with_who_has_them(self, store: Store) -> None:
+        """The last claim's token, how many there were, and up to when everything is projected, idle or not."""
+        first, silent = prepared(store, partitions=[0, 2])
+        first.write(Changes())
+        store.note_quiet([(silent.claim, silent.mark.next_offset)], 77)
+        (again,) = prepared(store)
+        stands = {each.partition: each for each in store.continuity("thing").partitions()}
+        assert sorted(stands) == [0, 2]
+        for claim, until in ((again.claim, again.mark.watermark), (silent.claim, 77)):
+            stand = stands[claim.partition]
+            assert (stand.owner, stand.epoch, stand.complete_until) == (claim.owner, claim.epoch, until)
+            assert stand.next_offset == claim.mark.next_offset
+
     def test_a_zombie_notes_nothing(self, store: Store, open_store: OpenStore) -> None:
         """What stopped an earlier owner is not what stops the present one."""
         (zombie,) = prepared(store)
