@@ -35,6 +35,7 @@ from everwhen.testing.log_conformance import Answers
         (KafkaError._LOG_TRUNCATION, OffsetOutOfRange, "does not hold"),
         (KafkaError._TRANSPORT, LogUnavailable, "reachable"),
         (KafkaError._ALL_BROKERS_DOWN, LogUnavailable, "reachable"),
+        (-137, LogUnavailable, "reachable"),  # a broker was asked that left the cluster meanwhile
         (KafkaError.NOT_LEADER_FOR_PARTITION, LogUnavailable, "reachable"),
         (KafkaError._BAD_MSG, LogError, "_BAD_MSG"),
     ],

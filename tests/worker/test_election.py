@@ -13,6 +13,8 @@ import pytest
 
 from everwhen import Publisher, Reader, Topic, Worker, WorkerSettings
 from everwhen.connect import open_log
+from everwhen.errors import LogUnavailable
+from everwhen.ports.log import Bounds
 from everwhen.testing.parts import Kafka, PartsError, start_kafka
 from tests import ledger
 from tests.ledger import Noted
@@ -23,7 +25,7 @@ BETWEEN = 60
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def cluster() -> Iterator[Kafka]:
     """Three brokers of our own, whose nodes can be killed."""
     try:
@@ -67,10 +69,14 @@ def test_elections_lose_double_and_reorder_nothing(cluster: Kafka, tmp_path: Pat
     opened.close()
     projection = ledger.projection(topic)
     sender = Sender(topic, log)
-    with Worker(projection, log, store, settings=WorkerSettings(batch_records=10)) as worker:
-        running = threading.Thread(target=worker.run)
+    failed: list[BaseException] = []
+    began = threading.Event()
+    settings = WorkerSettings(batch_records=10)
+    with Worker(projection, log, store, settings=settings, progress=lambda _: began.set()) as worker:
+        running = threading.Thread(target=_run, args=(worker, failed))
         running.start()
         sender.send(BETWEEN)
+        assert began.wait(60), failed
         for node in cluster.nodes:
             node.kill()
             sender.send(BETWEEN)
@@ -79,8 +85,30 @@ def test_elections_lose_double_and_reorder_nothing(cluster: Kafka, tmp_path: Pat
         sender.close()
         worker.stop()
         running.join(60)
+    assert failed == []
     with Worker(projection, log, store) as last:
         last.run(until="end")
     with Reader(projection, store) as reader:
         projected = {entity: reader.get(entity, valid_at=T0).require().notes for entity in ENTITIES}
     assert projected == sender.acknowledged
+
+
+def test_a_leader_that_died_just_now_is_not_taken_for_an_end(cluster: Kafka) -> None:
+    """Where a partition begins and ends is then not known, and no number: a worker would find the log cut off there."""
+    opened = open_log({"bootstrap.servers": cluster.address.bootstrap})
+    opened.create_topic("alone", 3, replication=1)
+    everywhere = dict.fromkeys(range(3), Bounds(0, 0))
+    assert opened.bounds("alone", [0, 1, 2]) == everywhere
+    node = cluster.nodes[0]
+    node.kill()
+    with pytest.raises(LogUnavailable, match=r"leader|Leader"):
+        opened.bounds("alone", [0, 1, 2])
+    node.start()
+    opened.close()
+
+
+def _run(worker: Worker, failed: list[BaseException]) -> None:
+    try:
+        worker.run()
+    except BaseException as error:  # noqa: BLE001 - the test looks at it
+        failed.append(error)

@@ -284,7 +284,12 @@ def _offsets(
     def ask(client: AdminClient) -> dict[int, int]:
         timeout = ANSWER_SECONDS if within is None else within
         answers = client.list_offsets(places, isolation_level=isolation, request_timeout=timeout)
-        return {place.partition: answer.result().offset for place, answer in answers.items()}
+        offsets = {place.partition: answer.result().offset for place, answer in answers.items()}
+        if unknown := sorted(partition for partition, offset in offsets.items() if offset < 0):
+            # Of a leader that died just now librdkafka tells no error, but an offset that is none.
+            reason = f"the leader of partitions {unknown} did not say where they begin and end"
+            raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, reason, retriable=True))
+        return offsets
 
     return ask if places else lambda _: {}
 

@@ -60,7 +60,9 @@ _TLS_REMEDIES = (
     ),
 )
 """librdkafka's words in lower case; it does not say which check of a certificate failed."""
+_BROKER_REMOVED = -137  # _DESTROY_BROKER: the broker that was asked is not in the cluster's list for now
 _MAY_PASS = SILENCE | {
+    _BROKER_REMOVED,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._RESOLVE,
     KafkaError._MAX_POLL_EXCEEDED,
