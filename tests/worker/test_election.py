@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 
 from everwhen import Publisher, Reader, Topic, Worker, WorkerSettings
 from everwhen.connect import open_log
@@ -103,8 +105,22 @@ def test_a_leader_that_died_just_now_is_not_taken_for_an_end(cluster: Kafka) -> 
     node.kill()
     with pytest.raises(LogUnavailable, match=r"leader|Leader"):
         opened.bounds("alone", [0, 1, 2])
+    # Once the others know it, another error tells it of a question that is about nothing else.
+    with pytest.raises(LogUnavailable, match=r"leader|Leader"):
+        opened.bounds("alone", _without_leader(cluster.nodes[1].address, "alone"))
     node.start()
     opened.close()
+
+
+def _without_leader(bootstrap: str, topic: str) -> list[int]:
+    """Wait until the cluster says of some partitions that nobody leads them; return these."""
+    client = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        found = client.list_topics(topic, timeout=10).topics[topic].partitions
+        if alone := [number for number, each in found.items() if each.leader < 0]:
+            return alone
+    raise TimeoutError("the cluster does not notice that a node is gone")
 
 
 def _run(worker: Worker, failed: list[BaseException]) -> None:

@@ -18,6 +18,7 @@ from everwhen.kafka.errors import (
     ALL_BROKERS_DOWN,
     CREATE_REMEDY,
     INVALID_ARGUMENT,
+    NO_LEADERS,
     SILENCE,
     TIMED_OUT,
     WRONG_CREDENTIALS,
@@ -284,9 +285,14 @@ def _offsets(
     def ask(client: AdminClient) -> dict[int, int]:
         timeout = ANSWER_SECONDS if within is None else within
         answers = client.list_offsets(places, isolation_level=isolation, request_timeout=timeout)
-        offsets = {place.partition: answer.result().offset for place, answer in answers.items()}
-        if unknown := sorted(partition for partition, offset in offsets.items() if offset < 0):
-            # Of a leader that died just now librdkafka tells no error, but an offset that is none.
+        try:
+            offsets = {place.partition: answer.result().offset for place, answer in answers.items()}
+        except KafkaException as failure:
+            if error_of(failure).code() != NO_LEADERS:
+                raise
+            offsets = {}
+        # Of a leader that died just now librdkafka tells no error, but an offset that is none.
+        if unknown := [partition for partition in sorted(partitions) if offsets.get(partition, -1) < 0]:
             reason = f"the leader of partitions {unknown} did not say where they begin and end"
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, reason, retriable=True))
         return offsets

@@ -60,6 +60,8 @@ _TLS_REMEDIES = (
     ),
 )
 """librdkafka's words in lower case; it does not say which check of a certificate failed."""
+NO_LEADERS = KafkaError._NOENT
+"""How librdkafka says that no partition of a question has a leader, as while the only broker restarts."""
 _BROKER_REMOVED = -137  # _DESTROY_BROKER: the broker that was asked is not in the cluster's list for now
 _MAY_PASS = SILENCE | {
     _BROKER_REMOVED,
