@@ -140,9 +140,10 @@ class SimLog:
         return self.tape.end(partition)
 
     def high(self, partition: int) -> int:
-        """The offset after the last record that is appended now."""
+        """The offset that comes next now; a hole in front of it is of records that were removed."""
         now = self.scheduler.now
-        return max((i.offset + 1 for i in self.tape.partitions[partition] if i.at <= now), default=0)
+        coming = (item.offset for item in self.tape.partitions[partition] if item.at > now)
+        return next(coming, self.tape.end(partition))
 
     def bounds(self, topic: str, partitions: Sequence[int]) -> dict[int, Bounds]:
         """Return where the partitions begin and end; nothing is ever removed."""
