@@ -25,7 +25,7 @@ from tests.torture.tally import Tally
 
 _GROUP_RATE = 150.0
 """Events a second for the group: its members take small batches."""
-_QUESTIONS = 20.0
+_QUESTIONS = 24.0
 """Asked a second."""
 _SLOTS = ((0, 2), (1,), (3,))
 """The partitions of the slots, together all that there are. Much of a life is waiting, so there are more than two."""
