@@ -26,6 +26,7 @@ from everwhen.testing.parts import (
     start_secure_postgres,
 )
 from everwhen.testing.parts.kafka import KINDS, REAL_KINDS
+from tests.canaries import CanaryWatch
 from tests.simulation.counts import SIMULATED, lines
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if workerinput is not None:
         config.stash[_endpoint] = Endpoint(*workerinput["parts"])
         return
+    config.pluginmanager.register(CanaryWatch(), "canaries")
     kinds = _kafka_kinds(config)
     shared = SharedParts(
         {

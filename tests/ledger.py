@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from everwhen import Event, Projection, Topic
 from everwhen.event import contracts, event_type, headers
 from everwhen.ports.log import Record
+from tests.canaries import PAYLOAD
 
 
 class Noted(Event, type="ledger.noted"):
@@ -70,7 +71,7 @@ def projection(
 
     @made.on(Poison)
     def poison(state: Ledger | None, event: Poison) -> Ledger:
-        raise ValueError("the secret payload")
+        raise ValueError(PAYLOAD)
 
     return made
 

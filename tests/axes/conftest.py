@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -30,3 +31,16 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     made.reader.close()
     made.store.close()
     postgres.drop(url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
+    """Two empty databases of a kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/first.db", f"sqlite:///{tmp_path}/second.db"
+        return
+    postgres: PostgresAddress = request.getfixturevalue("postgres")
+    made = postgres.database(), postgres.database()
+    yield made
+    for url in made:
+        postgres.drop(url)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
@@ -17,7 +16,6 @@ from everwhen import Event, Projection, Status
 from everwhen.instants import from_micros
 from everwhen.ports.log import Record
 from everwhen.reader import Belief
-from everwhen.testing.parts.postgres import PostgresAddress
 from everwhen.worker.projector import Projector
 from tests import ledger, oracle
 from tests.axes.logs import Log, logs
@@ -66,19 +64,6 @@ class Strict(World):
 
     def __init__(self, url: str, schemas: Path) -> None:
         super().__init__(url, schemas, made=strict)
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Two empty databases of a kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/first.db", f"sqlite:///{tmp_path}/second.db"
-        return
-    postgres: PostgresAddress = request.getfixturevalue("postgres")
-    made = postgres.database(), postgres.database()
-    yield made
-    for url in made:
-        postgres.drop(url)
 
 
 def broken(record: Record) -> Record:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from sqlalchemy import create_engine, text
 from everwhen.connect import open_store
 from everwhen.errors import ArgumentError, Fenced
 from everwhen.ports.log import Record
-from everwhen.testing.parts.postgres import PostgresAddress
 from everwhen.worker import roll_back
 from tests.axes.logs import logs
 from tests.axes.test_quarantine import Strict, broken
@@ -27,19 +25,6 @@ TABLES = ("versions", "superseded", "withdrawals", "conflicts", "entities", "qua
 _PLACED = {"entities": "last_offset"}
 _UNTOLD = {"entities": {"last_offset"}, "quarantine": {"headers", "attempts"}}
 """What a duplicate changes without leaving a row, and what a mended record does not keep of itself."""
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def urls(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str]]:
-    """Two empty databases of a kind."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path}/first.db", f"sqlite:///{tmp_path}/second.db"
-        return
-    postgres: PostgresAddress = request.getfixturevalue("postgres")
-    made = postgres.database(), postgres.database()
-    yield made
-    for url in made:
-        postgres.drop(url)
 
 
 def rows(world: World) -> dict[str, list[dict[str, Any]]]:

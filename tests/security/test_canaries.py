@@ -26,12 +26,12 @@ from everwhen.kafka import KafkaLog, KafkaSettings, admin, logs
 from everwhen.ports.log import Record
 from everwhen.testing.parts import SecureKafkaAddress
 from tests import ledger
+from tests.canaries import SECRET as CANARY
 from tests.cli.conftest import PROJECT
 from tests.cli.workspace import Workspace
 from tests.ledger import Ledger, Noted
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
-CANARY = "canary5e1f0c7a93"
 NOBODY = "127.0.0.1:1"
 SECRETS = {
     "sasl.password": CANARY,

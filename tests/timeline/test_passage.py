@@ -28,7 +28,7 @@ from everwhen.projection.rows import Changes, Version
 from tests import oracle
 from tests.longer import times
 from tests.oracle import Entry
-from tests.timeline.test_timeline import INSTANTS, Rows, arrival, cut
+from tests.timeline.test_timeline import INSTANTS, Rows, arrival, cut, logs
 
 UNREADABLE = "unreadable"
 
@@ -53,23 +53,8 @@ def fold(state: str | None, row: Version) -> str | None:
     return None if after is None else json.dumps(after)
 
 
-@st.composite
-def logs(draw: st.DrawFn, unreadable: bool = False) -> list[Entry]:
-    """Logs of one entity of which many bases are not good."""
-    entries: list[Entry] = []
-    offset = recorded = 0
-    for index in range(draw(st.integers(1, 14))):
-        offset += draw(st.integers(1, 2))
-        recorded += draw(st.sampled_from([0, 5]))
-        event_id = f"e{draw(st.integers(0, index))}" if draw(st.integers(0, 6)) == 0 else f"e{index}"
-        kind = draw(st.sampled_from(["plain", "plain", "plain", "open", "open", "delete", "correct", "retract"]))
-        withdraws = f"e{draw(st.integers(0, 14))}" if kind in ("correct", "retract") else None
-        event = kind if kind in ("delete", "open") else f"{event_id}@{index}"
-        if unreadable and draw(st.integers(0, 8)) == 0:
-            event = UNREADABLE
-        instant = draw(st.sampled_from(INSTANTS))
-        entries.append(Entry(offset, recorded, instant, event_id, event, withdraws, kind != "retract"))
-    return entries
+KINDS = ("plain", "plain", "plain", "open", "open", "delete", "correct", "retract")
+"""Many bases are not good then."""
 
 
 def coming(entry: Entry) -> Coming:
@@ -124,7 +109,7 @@ def answers(rows: Rows, instant: int, basis: int) -> bool:
     return rows.is_stored(instant, basis) or (parked is not None and basis > parked)
 
 
-@given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 100]))
+@given(logs(KINDS), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 100]))
 @settings(max_examples=times(700), deadline=None)
 def test_rows_are_those_of_the_last_good_basis(log: list[Entry], cuts: list[int], depth: int) -> None:
     """At every instant and basis that is stored; and the entity is parked where the definition says, at every batch."""
@@ -149,7 +134,7 @@ def test_rows_are_those_of_the_last_good_basis(log: list[Entry], cuts: list[int]
                     assert store.state(instant, basis) == expected, (instant, basis)
 
 
-@given(logs(unreadable=True), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
+@given(logs(KINDS, UNREADABLE), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
 @settings(max_examples=times(600), deadline=None)
 def test_batches_do_not_show(log: list[Entry], cuts: list[int], other: list[int]) -> None:
     """Rows, head, what waits and the counts are the same however the log is cut, and wherever a worker took over."""
@@ -164,7 +149,7 @@ def test_batches_do_not_show(log: list[Entry], cuts: list[int], other: list[int]
     assert results[1] == results[2]
 
 
-@given(logs(unreadable=True), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
+@given(logs(KINDS, UNREADABLE), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
 @settings(max_examples=times(300), deadline=None)
 def test_a_record_that_cannot_be_read_parks_for_good(log: list[Entry], cuts: list[int], depth: int) -> None:
     """No later record helps; retried without it, the rows are those of a log that never had it."""
@@ -194,7 +179,7 @@ def test_a_record_that_cannot_be_read_parks_for_good(log: list[Entry], cuts: lis
                 assert store.state(instant, basis) == expected
 
 
-@given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 100]))
+@given(logs(KINDS), st.lists(st.integers(0, 14)), st.sampled_from([0, 100]))
 @settings(max_examples=times(250), deadline=None)
 def test_under_append_too(log: list[Entry], cuts: list[int], depth: int) -> None:
     """What waits is put in the order of the log, at the instants that it counts from."""

@@ -28,18 +28,27 @@ def reduce(state: Any, event: Any) -> Any:
     return [*(state or []), event]
 
 
+KINDS = ("plain", "plain", "plain", "plain", "delete", "reset", "correct", "retract")
+
+
 @st.composite
-def logs(draw: st.DrawFn) -> list[Entry]:
-    """Logs of one entity: late, tied, duplicated, corrected and retracted events, clocks that stand still."""
+def logs(draw: st.DrawFn, kinds: Sequence[str] = KINDS, unreadable: str | None = None) -> list[Entry]:
+    """Logs of one entity: late, tied, duplicated, corrected and retracted events, clocks that stand still.
+
+    :param kinds: to draw from; ``delete``, ``reset`` and ``open`` are events of their own name.
+    :param unreadable: the event that now and then takes the place of another.
+    """
     entries: list[Entry] = []
     offset = recorded = 0
     for index in range(draw(st.integers(1, 14))):
         offset += draw(st.integers(1, 2))
         recorded += draw(st.sampled_from([0, 5]))
         event_id = f"e{draw(st.integers(0, index))}" if draw(st.integers(0, 6)) == 0 else f"e{index}"
-        kind = draw(st.sampled_from(["plain", "plain", "plain", "plain", "delete", "reset", "correct", "retract"]))
+        kind = draw(st.sampled_from(kinds))
         withdraws = f"e{draw(st.integers(0, 14))}" if kind in ("correct", "retract") else None
-        event = kind if kind in ("delete", "reset") else f"{event_id}@{index}"
+        event = kind if kind in ("delete", "reset", "open") else f"{event_id}@{index}"
+        if unreadable is not None and draw(st.integers(0, 8)) == 0:
+            event = unreadable
         entries.append(
             Entry(offset, recorded, draw(st.sampled_from(INSTANTS)), event_id, event, withdraws, kind != "retract")
         )

@@ -33,7 +33,7 @@ from everwhen.kafka.errors import (
 from everwhen.kafka.logs import ClientLog, logger
 from everwhen.kafka.settings import KafkaSettings
 from everwhen.kafka.topics import TOPIC_SETTINGS, TopicSettings, problems
-from everwhen.ports.log import TopicDescription
+from everwhen.ports.log import UNKNOWN_ID, TopicDescription
 
 _T = TypeVar("_T")
 _OFFSET_SPEC: Any = OffsetSpec
@@ -54,7 +54,6 @@ _REFUSED_ARGUMENTS = frozenset(
         INVALID_ARGUMENT,
     }
 )
-_UNKNOWN_ID = "unknown"
 _MOCK = "mockCluster"
 
 
@@ -89,7 +88,7 @@ class Admin:
         """
         where = self._where(topic)
         if self._is_mock(where):
-            return _UNKNOWN_ID, 0
+            return UNKNOWN_ID, 0
         found = self._ask(where, _topic(topic, within))
         return _id_of(found), len(found.partitions)
 
@@ -176,7 +175,7 @@ class Admin:
         found = cluster.topics.get(topic)
         if found is None:
             raise TopicNotFound(f"{where}: there is no such topic; {CREATE_REMEDY}")
-        return TopicDescription(topic, len(found.partitions), cluster.cluster_id, _UNKNOWN_ID)
+        return TopicDescription(topic, len(found.partitions), cluster.cluster_id, UNKNOWN_ID)
 
     def _is_mock(self, where: str) -> bool:
         self._reach(self._open(), where)
@@ -260,7 +259,7 @@ def _topic(topic: str, within: float = ANSWER_SECONDS) -> Callable[[AdminClient]
 
 
 def _id_of(found: Any) -> str:
-    return _UNKNOWN_ID if found.topic_id is None else str(found.topic_id)
+    return UNKNOWN_ID if found.topic_id is None else str(found.topic_id)
 
 
 def _settings_of(topic: str) -> Callable[[AdminClient], dict[str, str]]:

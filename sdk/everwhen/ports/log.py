@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from everwhen.errors import EverwhenError
 from everwhen.instants import Micros
@@ -43,6 +43,10 @@ class Chunk(NamedTuple):
     """In offset order within each partition. Offsets may have holes (transaction markers)."""
     ends: Mapping[int, int]
     """Partitions whose present end was reached, with the offset that comes next there."""
+
+
+UNKNOWN_ID: Final = "unknown"
+"""The id of a topic or a cluster in a log that cannot tell; it matches any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,12 +26,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from everwhen.errors import Fenced, GenerationMismatch, TopicRecreated
 from everwhen.instants import Micros
 from everwhen.ports.continuity import Applied
-from everwhen.ports.log import TopicDescription
+from everwhen.ports.log import UNKNOWN_ID, TopicDescription
 from everwhen.ports.store import Claim, Generation, Suspect
 from everwhen.positions import Mark
 from everwhen.sql.continuity import (
     CLAIMED,
-    UNKNOWN,
     PartitionTroubles,
     applied_columns,
     applied_parameters,
@@ -243,7 +242,7 @@ def _claiming(table: Table, kind: str, values: dict[str, Any]) -> Any:
     insert = postgresql.insert if kind == POSTGRESQL else sqlite.insert
     first: Any = insert(table).values(values)
     learned = {
-        name: case((table.c[name] == UNKNOWN, first.excluded[name]), else_=table.c[name])
+        name: case((table.c[name] == UNKNOWN_ID, first.excluded[name]), else_=table.c[name])
         for name in ("cluster_id", "topic_id")
     }
     return first.on_conflict_do_update(

@@ -22,14 +22,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everwhen.errors import ClusterReplaced, ContinuityError, Fenced, Repartitioned, TopicRecreated
 from everwhen.ports.continuity import Applied, Trouble
-from everwhen.ports.log import TopicDescription
+from everwhen.ports.log import UNKNOWN_ID, TopicDescription
 from everwhen.ports.store import Claim, Generation
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SharedTables
 
-UNKNOWN: Final = "unknown"
-"""The id that a log gives which cannot tell; it matches any."""
 NOBODY: Final = "nobody"
 """The owner of a partition that nobody has claimed yet."""
 
@@ -75,7 +73,7 @@ class PartitionTroubles:
     def note_recreated(self, generation: Generation, topic: TopicDescription) -> None:
         """Keep for every partition that its topic is gone: ids are never used twice, so no worker can go on."""
         table = self._checkpoints
-        gone = table.c.topic_id.not_in([topic.topic_id, UNKNOWN])
+        gone = table.c.topic_id.not_in([topic.topic_id, UNKNOWN_ID])
         values = columns_of(Trouble(TopicRecreated.__name__)) | {"trouble_from": table.c.next_offset}
         with self._database.core(f"noting that topic {topic.name} was made again") as connection:
             connection.execute(update(table).where(*_of(table, generation), gone).values(values))
@@ -97,7 +95,7 @@ def check_incarnation(row: Row[Any], generation: Generation, partition: int, top
         ("topic id", TopicRecreated, "the topic was deleted and made again", row.topic_id, topic.topic_id),
     )
     for what, error, fate, held, found in kinds:
-        if found not in (held, UNKNOWN):
+        if found not in (held, UNKNOWN_ID):
             raise error(
                 f"{stood} {what} {held}, and this log has {what} {found}: {fate}, {remedy}", from_offset=row.next_offset
             )

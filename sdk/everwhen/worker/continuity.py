@@ -9,12 +9,10 @@ from typing import NamedTuple
 
 from everwhen.errors import ContinuityError, LogDiverged, LogGap, OffsetOutOfRange, Repartitioned, TopicRecreated
 from everwhen.ports.continuity import Applied, Trouble
-from everwhen.ports.log import Bounds, Chunk, Log, Record, TopicDescription
+from everwhen.ports.log import UNKNOWN_ID, Bounds, Chunk, Log, Record, TopicDescription
 from everwhen.ports.store import Claim, Generation
 
 _log = logging.getLogger("everwhen.worker")
-UNKNOWN = "unknown"
-"""The id of a topic in a log that cannot tell."""
 
 
 def applied_of(record: Record) -> Applied:
@@ -65,7 +63,7 @@ class Continuity:
         self._sparse = sparse
         self._unproven: dict[int, Applied] = {}
         self._told_of_epochs = False
-        if topic.topic_id == UNKNOWN:
+        if topic.topic_id == UNKNOWN_ID:
             _log.warning(
                 "continuity.unproven %s: this log gives topics no ids, so one that is made again under the same name "
                 "is recognised by its records only",

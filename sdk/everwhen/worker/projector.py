@@ -6,7 +6,6 @@ import logging
 import traceback
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
-from weakref import WeakKeyDictionary
 
 from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
 from everwhen.ports.continuity import Applied
@@ -51,6 +50,7 @@ class Owned:
         self.released = False
         """Whether the log has taken the partition away from us."""
         self.suspicion = Suspicion(claim)
+        self.failures = Window()
 
     @property
     def partition(self) -> int:
@@ -113,7 +113,6 @@ class Projector:
         self._limit = limit_share
         folder = CheckingFolder(projection) if check_handlers else Folder(projection)
         self._rules = Rules(Intake(projection), folder, depth, projection.late)
-        self._windows: WeakKeyDictionary[Owned, Window] = WeakKeyDictionary()
         self._patience = patience or no_patience()
         self._breaker = Breaker(store, self._patience)
 
@@ -134,10 +133,10 @@ class Projector:
             return self._apply(owned, records, reached, deaths)
 
     def _apply(self, owned: Owned, records: Sequence[Record], reached: int, deaths: int) -> Tally:
+        error = convicted(self._rules.intake.where(records[0]), deaths) if deaths else None
         committed = False
         while not committed:
             # Read again for each attempt: a handler may have changed an event that it was given.
-            error = convicted(self._rules.intake.where(records[0]), deaths) if deaths else None
             if error is None:
                 reading = self._read(owned, records, reached)
             else:
@@ -206,11 +205,11 @@ class Projector:
         return _Reading(batch, Mark(reached, watermark), len(records), None, _last(records))
 
     def _write(self, owned: Owned, reading: _Reading) -> None:
-        window = self._window(owned)
+        place = f"{self._topic}[{owned.partition}]"
         opened = self._store.batch(owned.claim, owned.mark.next_offset, reading.mark, applied=reading.applied)
         with opened as transaction:
             reading.batch.write(transaction, owned.heads)
-            window.check(reading.records, reading.batch.failed)
+            owned.failures.check(place, self._limit, reading.records, reading.batch.failed)
 
     def _was_committed(self, owned: Owned, mark: Mark, error: StoreUnavailable) -> bool:
         """Wait until the store is back; find out whether the batch that failed took effect all the same."""
@@ -231,19 +230,13 @@ class Projector:
 
     def _committed(self, owned: Owned, reading: _Reading) -> None:
         batch = reading.batch
-        self._window(owned).add(reading.records, batch.failed)
+        owned.failures.add(reading.records, batch.failed)
         owned.mark = reading.mark
         owned.trouble = None
         owned.heads.put(batch.heads)
         # Each batch of late events rewrites what comes after them once, however many they are.
         owned.stride = _LATE_STRIDE if batch.tally.refolded > reading.records else 1
         self._report(owned, batch, reading.records)
-
-    def _window(self, owned: Owned) -> Window:
-        window = self._windows.get(owned)
-        if window is None:
-            window = self._windows[owned] = Window(f"{self._topic}[{owned.partition}]", self._limit)
-        return window
 
     def _report(self, owned: Owned, batch: Batch, records: int) -> None:
         batch.laps.lap("commit")

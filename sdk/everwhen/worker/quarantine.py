@@ -20,28 +20,24 @@ _AT_LEAST = 20
 
 
 class Window:
-    """How many of the latest records of a partition could not be applied.
+    """How many of the latest records of a partition could not be applied."""
 
-    :param place: topic and partition, for the message.
-    :param share: the largest share of them that is borne.
-    """
-
-    def __init__(self, place: str, share: float) -> None:
-        self._place = place
-        self._share = share
+    def __init__(self) -> None:
         self._batches: deque[tuple[int, int]] = deque()
         self._records = self._failed = 0
 
-    def check(self, records: int, failed: int) -> None:
+    def check(self, place: str, share: float, records: int, failed: int) -> None:
         """Refuse a batch that fails too often.
 
+        :param place: topic and partition, for the message.
+        :param share: the largest share of records that is borne.
         :raises QuarantineLimit: before any of it is committed.
         """
         total, of_these = self._failed + failed, self._records + records
-        if failed and total >= _AT_LEAST and total > self._share * of_these:
+        if failed and total >= _AT_LEAST and total > share * of_these:
             raise QuarantineLimit(
-                f"{self._place}: {total} of the latest {of_these} records cannot be applied, more than the share "
-                f"quarantine_limit_share={self._share:g}. The last batch is not committed. Find out from the log "
+                f"{place}: {total} of the latest {of_these} records cannot be applied, more than the share "
+                f"quarantine_limit_share={share:g}. The last batch is not committed. Find out from the log "
                 "(entity.parked) whether the handlers or the publishers are to blame and mend them; if the records are "
                 "to be parked all the same, as when history is loaded in the wrong order, allow a larger share"
             )
