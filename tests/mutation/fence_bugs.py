@@ -107,14 +107,14 @@ _FENCES = [
     ),
     _claims(
         "a question on PostgreSQL does not wait for the commit that is under way",
-        before="connection.execute(ours.with_for_update(), _place(claim))",
-        after="connection.execute(ours, _place(claim))",
+        before="connection.execute(standing.with_for_update())",
+        after="connection.execute(standing)",
         tests=(POSTGRES + _STANDS,),
     ),
     _claims(
         "who lost its claim is told where the partition stands",
-        before="            _here(table), table.c.owner == claim.owner, table.c.epoch == claim.epoch\n",
-        after="            _here(table)\n",
+        before="select(self._table.c.next_offset).where(ours(self._table, claim))",
+        after="select(self._table.c.next_offset).where(self._table.c.partition == claim.partition)",
         tests=(SQLITE + _STANDS,),
     ),
 ]

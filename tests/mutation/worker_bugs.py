@@ -155,7 +155,7 @@ _RECORDS = [
     ),
     _projector(
         "any number of records may be kept aside",
-        before="            window.check(reading.records, reading.batch.failed)\n",
+        before="            owned.failures.check(place, self._limit, reading.records, reading.batch.failed)\n",
         after="",
         tests=(_QUARANTINE + "test_too_many_of_them_stop_the_partition",),
     ),

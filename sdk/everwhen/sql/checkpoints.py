@@ -29,6 +29,7 @@ from everwhen.ports.continuity import Applied
 from everwhen.ports.log import UNKNOWN_ID, TopicDescription
 from everwhen.ports.store import Claim, Generation, Suspect
 from everwhen.positions import Mark
+from everwhen.sql.claims import not_ours, ours, place, unread_row
 from everwhen.sql.continuity import (
     CLAIMED,
     PartitionTroubles,
@@ -107,19 +108,12 @@ class Checkpoints:
 
         :raises Fenced: if the partition was claimed by somebody else.
         """
-        table = self._table
-        ours = select(table.c.next_offset).where(
-            _here(table), table.c.owner == claim.owner, table.c.epoch == claim.epoch
-        )
-        place = f"{claim.generation.topic}[{claim.partition}]"
-        with self._database.core(f"looking where {place} stands") as connection:
+        standing = select(self._table.c.next_offset).where(ours(self._table, claim))
+        with self._database.core(f"looking where {place(claim)} stands") as connection:
             # Locked: a server that lost its connection to us may not have finished our commit yet.
-            stands = connection.execute(ours.with_for_update(), _place(claim)).scalar()
+            stands = connection.execute(standing.with_for_update()).scalar()
         if stands is None:
-            raise Fenced(
-                f"{place} of projection {claim.generation.projection} is not under claim {claim.epoch} any more: "
-                "another worker has taken the partition over, or the database was set back; claim it again to go on"
-            )
+            raise not_ours(claim)
         return int(stands)
 
     def note_quiet(self, stands: Sequence[tuple[Claim, int]], until: Micros) -> frozenset[int]:
@@ -138,18 +132,7 @@ class Checkpoints:
     def _claim_one(
         self, connection: Connection, generation: Generation, partition: int, topic: TopicDescription, owner: str
     ) -> Claim:
-        values = {
-            "projection": generation.projection,
-            "number": generation.number,
-            "partition": partition,
-            "topic": topic.name,
-            "cluster_id": topic.cluster_id,
-            "topic_id": topic.topic_id,
-            "next_offset": 0,
-            "owner": owner,
-            "epoch": 1,
-            "attempts": 1,
-        }
+        values = unread_row(generation, partition, topic) | {"owner": owner, "epoch": 1, "attempts": 1}
         row = connection.execute(_claiming(self._table, self._database.kind, values)).one()
         check_incarnation(row, generation, partition, topic)
         watermark, quiet_until = (
@@ -173,7 +156,7 @@ class Checkpoints:
         row = self._stand.run(connection.cursor(), _place(claim)).fetchone()
         found = f"it stands at {row[0]} under claim {row[1]}" if row is not None else "it is not there"
         return (
-            f"{claim.generation.topic}[{claim.partition}] of projection {claim.generation.projection} was expected at "
+            f"{place(claim)} of projection {claim.generation.projection} was expected at "
             f"offset {expected} under claim {claim.epoch}, and {found}: another worker has taken the partition over. "
             "Nothing of this batch was written; claim it again to go on"
         )

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from sqlalchemy import (
     BigInteger,
-    Column,
     ColumnElement,
     Connection,
     Integer,
@@ -20,10 +19,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from everwhen.errors import ClusterReplaced, ContinuityError, Fenced, Repartitioned, TopicRecreated
+from everwhen.errors import ClusterReplaced, ContinuityError, Repartitioned, TopicRecreated
 from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import UNKNOWN_ID, TopicDescription
 from everwhen.ports.store import Claim, Generation
+from everwhen.sql.claims import not_ours, of_generation, ours, place, unread_row
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SharedTables
@@ -45,23 +45,17 @@ class PartitionTroubles:
 
         :raises Fenced: if the partition was claimed by somebody else.
         """
-        table, generation = self._checkpoints.c, claim.generation
-        place = f"{generation.topic}[{claim.partition}]"
-        ours = (table.partition == claim.partition, table.owner == claim.owner, table.epoch == claim.epoch)
-        noted = update(self._checkpoints).where(*_of(self._checkpoints, generation), *ours).values(columns_of(trouble))
-        with self._database.core(f"noting whether {place} goes on") as connection:
+        noted = update(self._checkpoints).where(ours(self._checkpoints, claim)).values(columns_of(trouble))
+        with self._database.core(f"noting whether {place(claim)} goes on") as connection:
             if connection.execute(noted).rowcount != 1:
-                raise Fenced(
-                    f"{place} of projection {generation.projection} is not under claim {claim.epoch} any more: another "
-                    "worker has taken the partition over"
-                )
+                raise not_ours(claim)
 
     def note_new_partitions(self, connection: Connection, generation: Generation, topic: TopicDescription) -> None:
         """Keep how many partitions a generation is built from; later ones get a row that says so."""
         table = self._generations
-        built = connection.execute(select(table.c.partitions).where(*_of(table, generation))).scalar()
+        built = connection.execute(select(table.c.partitions).where(of_generation(table, generation))).scalar()
         if built is None:
-            first = update(table).where(*_of(table, generation), table.c.partitions.is_(None))
+            first = update(table).where(of_generation(table, generation), table.c.partitions.is_(None))
             connection.execute(first.values(partitions=topic.partitions))
             return
         rows = [_unread(generation, partition, topic, built) for partition in range(built, topic.partitions)]
@@ -76,7 +70,7 @@ class PartitionTroubles:
         gone = table.c.topic_id.not_in([topic.topic_id, UNKNOWN_ID])
         values = columns_of(Trouble(TopicRecreated.__name__)) | {"trouble_from": table.c.next_offset}
         with self._database.core(f"noting that topic {topic.name} was made again") as connection:
-            connection.execute(update(table).where(*_of(table, generation), gone).values(values))
+            connection.execute(update(table).where(of_generation(table, generation), gone).values(values))
 
 
 def check_incarnation(row: Row[Any], generation: Generation, partition: int, topic: TopicDescription) -> None:
@@ -140,22 +134,6 @@ def columns_of(trouble: Trouble | None) -> dict[str, Any]:
     return {"trouble": error, "trouble_from": from_offset, "trouble_to": to_offset}
 
 
-def _of(table: Table, generation: Generation) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
-    projection: Column[Any] = table.c.projection
-    return projection == generation.projection, table.c.number == generation.number
-
-
 def _unread(generation: Generation, partition: int, topic: TopicDescription, built: int) -> dict[str, Any]:
-    return {
-        "projection": generation.projection,
-        "number": generation.number,
-        "partition": partition,
-        "topic": topic.name,
-        "cluster_id": topic.cluster_id,
-        "topic_id": topic.topic_id,
-        "next_offset": 0,
-        "owner": NOBODY,
-        "epoch": 0,
-        "attempts": 0,
-        **columns_of(Trouble(Repartitioned.__name__, built, topic.partitions)),
-    }
+    added = columns_of(Trouble(Repartitioned.__name__, built, topic.partitions))
+    return unread_row(generation, partition, topic) | {"owner": NOBODY, "epoch": 0, "attempts": 0} | added

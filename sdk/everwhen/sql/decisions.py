@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import Connection, Row, Table, delete, insert, null, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, null, select, text, update
 
 from everwhen.errors import ArgumentError, Repartitioned
 from everwhen.ports.continuity import Decision, Kind, PartitionStand
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Generation
 from everwhen.sql.batch import SqlBatch, Writer
+from everwhen.sql.claims import of_generation
 from everwhen.sql.continuity import NOBODY, check_incarnation, claimed_of, columns_of
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
@@ -45,7 +46,7 @@ class SqlContinuity:
         :raises StoreUnavailable: if the database cannot be reached.
         """
         table = self._shared.checkpoints
-        asked = select(table).where(*self._ours(table)).order_by(table.c.partition)
+        asked = select(table).where(self._ours(table)).order_by(table.c.partition)
         with self._database.core(self._doing, reading=True) as connection:
             rows = connection.execute(asked).all()
         return list(map(_stand, rows))
@@ -88,7 +89,7 @@ class SqlContinuity:
             raise ArgumentError(f"topic {self._generation.topic} has no partition that waits to be accepted")
         with self._database.core(self._doing) as connection:
             table = self._shared.generations
-            connection.execute(update(table).where(*self._ours(table)).values(partitions=max(new) + 1))
+            connection.execute(update(table).where(self._ours(table)).values(partitions=max(new) + 1))
             decisions = []
             for partition in new:
                 self._take(connection, partition)
@@ -102,13 +103,13 @@ class SqlContinuity:
         ids = {"cluster_id": topic.cluster_id, "topic_id": topic.topic_id}
         decisions = []
         with self._database.core(self._doing) as connection:
-            found = select(table.c.partition).where(*self._ours(table)).order_by(table.c.partition)
+            found = select(table.c.partition).where(self._ours(table)).order_by(table.c.partition)
             for partition in connection.execute(found).scalars().all():
                 row = self._take(connection, partition)
                 self._put(connection, partition, 0, watermark=null(), **ids)
                 decisions.append(self._keep(connection, partition, "restart", row.next_offset, 0, reason))
-            connection.execute(delete(table).where(*self._ours(table), table.c.partition >= topic.partitions))
-            connection.execute(update(built).where(*self._ours(built)).values(partitions=topic.partitions))
+            connection.execute(delete(table).where(self._ours(table), table.c.partition >= topic.partitions))
+            connection.execute(update(built).where(self._ours(built)).values(partitions=topic.partitions))
             for each in self._tables.metadata.sorted_tables:
                 self._empty(connection, each)
         return decisions
@@ -135,7 +136,7 @@ class SqlContinuity:
     def _take(self, connection: Connection, partition: int) -> Row[Any]:
         """Claim a partition for this transaction, so that every worker is fenced when it commits."""
         table = self._shared.checkpoints
-        here = (*self._ours(table), table.c.partition == partition)
+        here = (self._ours(table), table.c.partition == partition)
         taken = {"owner": secrets.token_hex(16), "epoch": table.c.epoch + 1}
         row = connection.execute(update(table).where(*here).values(taken).returning(*table.c)).one_or_none()
         if row is None:
@@ -145,7 +146,7 @@ class SqlContinuity:
     def _put(self, connection: Connection, partition: int, offset: int, **more: Any) -> None:
         """Let a partition stand elsewhere, with nothing against it, and no record to know the log by."""
         table = self._shared.checkpoints
-        here = (*self._ours(table), table.c.partition == partition)
+        here = (self._ours(table), table.c.partition == partition)
         unknown: dict[str, Any] = {
             "last_offset": None,
             "last_checksum": None,
@@ -170,8 +171,8 @@ class SqlContinuity:
         else:
             connection.execute(delete(table))
 
-    def _ours(self, table: Table) -> Sequence[Any]:
-        return table.c.projection == self._generation.projection, table.c.number == self._generation.number
+    def _ours(self, table: Table) -> ColumnElement[bool]:
+        return of_generation(table, self._generation)
 
     def _place(self, partition: int) -> str:
         return f"{self._generation.topic}[{partition}]"
@@ -179,10 +180,11 @@ class SqlContinuity:
 
 def decided(database: Database, shared: SharedTables, generation: Generation) -> list[Decision]:
     """Return what was decided about a generation, in the order of time."""
-    rows = shared.decisions.c
+    table = shared.decisions
+    rows = table.c
     asked = (
         select(*(rows[name] for name in Decision._fields))
-        .where(rows.projection == generation.projection, rows.number == generation.number)
+        .where(of_generation(table, generation))
         .order_by(rows.decided_at, rows.partition)
     )
     with database.core("looking at what was decided", reading=True) as connection:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, Table, and_, case, update
 
-from everwhen.errors import Fenced
 from everwhen.ports.store import Claim
+from everwhen.sql.claims import here, not_ours, ours, place
 from everwhen.sql.database import Database
 from everwhen.sql.tables import SharedTables
 
@@ -31,7 +31,7 @@ class Suspects:
         again = rows.suspect_deaths + case((rows.suspect_epoch == claim.epoch, 0), else_=1)
         noted = (
             update(self._table)
-            .where(_ours(self._table, claim))
+            .where(ours(self._table, claim))
             .values(
                 suspect_offset=offset,
                 suspect_records=records,
@@ -40,21 +40,17 @@ class Suspects:
             )
             .returning(rows.suspect_deaths)
         )
-        place = f"{claim.generation.topic}[{claim.partition}]"
-        with self._database.core(f"noting what is applied next of {place}") as connection:
+        with self._database.core(f"noting what is applied next of {place(claim)}") as connection:
             deaths = connection.execute(noted).scalar()
         if deaths is None:
-            raise Fenced(
-                f"{place} of projection {claim.generation.projection} is not under claim {claim.epoch} any more: "
-                "another worker has taken the partition over; claim it again to go on"
-            )
+            raise not_ours(claim)
         return int(deaths)
 
     def take_back(self, claim: Claim, offset: int, records: int) -> None:
         """Count one death less at these records, whoever owns the partition now."""
         rows = self._table.c
         taken = update(self._table).where(
-            _here(self._table, claim),
+            here(self._table, claim),
             _same(self._table, offset, records),
             rows.suspect_deaths > 0,
         )
@@ -75,21 +71,8 @@ class Suspects:
         with self._database.core(f"releasing partitions of {claims[0].generation.topic}") as connection:
             # One by one and always in the same order, so that two workers cannot wait for each other in a circle.
             for claim in sorted(claims, key=lambda each: each.partition):
-                held = update(self._table).where(_ours(self._table, claim), rows.attempts > 0)
+                held = update(self._table).where(ours(self._table, claim), rows.attempts > 0)
                 connection.execute(held.values(attempts=rows.attempts - 1))
-
-
-def _here(table: Table, claim: Claim) -> ColumnElement[bool]:
-    rows, generation = table.c, claim.generation
-    return and_(
-        rows.projection == generation.projection,
-        rows.number == generation.number,
-        rows.partition == claim.partition,
-    )
-
-
-def _ours(table: Table, claim: Claim) -> ColumnElement[bool]:
-    return and_(_here(table, claim), table.c.owner == claim.owner, table.c.epoch == claim.epoch)
 
 
 def _same(table: Table, offset: int, records: int) -> ColumnElement[bool]:
