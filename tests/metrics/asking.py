@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,9 +10,7 @@ from http.client import HTTPConnection
 from prometheus_client.parser import text_string_to_metric_families
 
 from everwhen.cli.http import serving
-from everwhen.errors import EverwhenError
 from everwhen.metrics import Limits, Metrics
-from everwhen.worker import Worker
 
 PATIENCE = 30
 Samples = dict[str, float]
@@ -64,25 +61,3 @@ def asked(metrics: Metrics, **limits: float) -> Iterator[Asked]:
     """Serve metrics on a free port."""
     with serving("0", metrics, Limits(**limits)) as port:
         yield Asked(port)
-
-
-@contextmanager
-def running(worker: Worker) -> Iterator[list[EverwhenError]]:
-    """Run a worker in a thread and stop it at the end; yield what it failed with, which is there by then."""
-    failed: list[EverwhenError] = []
-
-    def run() -> None:
-        try:
-            worker.run()
-        except EverwhenError as error:
-            failed.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield failed
-    finally:
-        worker.stop()
-        thread.join(PATIENCE)
-        worker.close()
-    assert not thread.is_alive()

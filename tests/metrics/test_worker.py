@@ -18,7 +18,8 @@ from everwhen.worker import Worker as BareWorker
 from everwhen.worker import blueprint
 from tests import ledger
 from tests.ledger import Ledger, Noted, Poison, Skipped
-from tests.metrics.asking import PATIENCE, Asked, asked, running
+from tests.metrics.asking import PATIENCE, Asked, asked
+from tests.running import running
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 

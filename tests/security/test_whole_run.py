@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,9 +31,10 @@ sys.exit(pytest.main([sys.argv[1], "-q", "-p", "no:cacheprovider", "--rootdir", 
 def test_a_run_that_prints_a_canary_fails(act: str, title: str, tmp_path: Path) -> None:
     """Although every test of it passes; the test is named, and what it printed is not."""
     (tmp_path / "test_one.py").write_text(f"def test_one():\n    {act}\n")
-    done = subprocess.run(
-        [sys.executable, "-c", RUN, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    # Options for the run that this test is part of are not for the run inside it, which has no conftest to know them.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    command = [sys.executable, "-c", RUN, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert "1 passed" in done.stdout
     assert done.returncode == bool(title)
     assert (f"test_one: {title}" in done.stdout) == bool(title)

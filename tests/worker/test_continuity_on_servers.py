@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -24,6 +24,7 @@ from everwhen.errors import (
 )
 from everwhen.testing.parts import KafkaAddress, start_kafka
 from everwhen.testing.parts.brokers import Node
+from tests.running import running
 from tests.worker.scenes import Scene
 
 PATIENCE = 60
@@ -60,28 +61,6 @@ def own(node: Node, kafka_topic_name: str, tmp_path: Path) -> Scene:
         topic=kafka_topic_name,
         partitions=1,
     )
-
-
-@contextmanager
-def running(scene: Scene) -> Iterator[list[BaseException]]:
-    """Run a worker in a thread; stop it at the end; what it raised is in the list then."""
-    errors: list[BaseException] = []
-    worker = scene.worker(idle_seconds=0.2)
-
-    def run() -> None:
-        try:
-            worker.run()
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            errors.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield errors
-    finally:
-        worker.stop()
-        thread.join(PATIENCE)
-        worker.close()
 
 
 def until(condition: Callable[[], bool], what: str) -> None:
@@ -165,7 +144,7 @@ def test_a_log_that_lost_its_tail_is_known_when_the_worker_starts(own: Scene, no
 def test_a_log_that_loses_its_tail_while_it_is_read_stops_the_worker(own: Scene, node: Node) -> None:
     """It is filled again before the worker looks, so that every offset that it asks for is there."""
     (entity,) = own.fill(notes=20).values()
-    with running(own) as errors:
+    with running(own.worker(idle_seconds=0.2)) as errors:
         until(projected(own, entity), "nothing was projected")
         before = own.notes(entity)
         cut(own, node, 0.6)
@@ -180,7 +159,7 @@ def test_a_log_that_loses_its_tail_while_it_is_read_stops_the_worker(own: Scene,
 def test_an_orderly_restart_of_the_broker_is_no_divergence(own: Scene, node: Node) -> None:
     """The leader has a new term, and the records keep theirs."""
     (entity,) = own.fill().values()
-    with running(own) as errors:
+    with running(own.worker(idle_seconds=0.2)) as errors:
         until(projected(own, entity), "nothing was projected")
         node.stop()
         node.start()
@@ -212,7 +191,7 @@ def test_a_topic_that_was_made_again_is_not_read_on(scene: Scene, client: AdminC
     """Not one record of the new topic is applied, though the offsets that come next are there."""
     homes = scene.fill()
     if while_running:
-        with running(scene) as errors:
+        with running(scene.worker(idle_seconds=0.2)) as errors:
             for entity in homes.values():
                 until(projected(scene, entity), "nothing was projected")
             before = [scene.notes(entity) for entity in homes.values()]
@@ -235,7 +214,7 @@ def test_a_topic_that_was_made_again_is_not_read_on(scene: Scene, client: AdminC
 def test_new_partitions_are_not_read_and_the_old_ones_are(scene: Scene, client: AdminClient) -> None:
     """While a worker runs: every answer is incomplete from then on, since an entity may go on in a new partition."""
     homes = scene.fill()
-    with running(scene) as errors:
+    with running(scene.worker(idle_seconds=0.2)) as errors:
         until(projected(scene, homes[1]), "nothing was projected")
         client.create_partitions([NewPartitions(scene.topic.name, 4)])[scene.topic.name].result()
         until(lambda: len(client.list_topics(scene.topic.name).topics[scene.topic.name].partitions) == 4, "no more")
