@@ -32,6 +32,7 @@ IN_ORDER = (
     "quarantine list",
     "quarantine retry",
     "continuity show",
+    "completion",
 )
 NEEDING_TROUBLE = 6
 """Examples about one quarantined record (show and discard) and a log that does not go on, which other tests run."""

@@ -52,7 +52,7 @@ class Workspace:
         """Run a command with its output in files."""
         with tempfile.TemporaryDirectory() as directory:
             out, err = Path(directory, "out"), Path(directory, "err")
-            code = forks.run(arguments, self.path, _environment(variables), out, err)
+            code = forks.run(arguments, self.path, environment_with(variables), out, err)
             return Finished(code, out.read_text(), err.read_text())
 
     def run_new(self, *arguments: str, program: tuple[str, ...] = _PROGRAM, **variables: str) -> Finished:
@@ -60,7 +60,7 @@ class Workspace:
         done = subprocess.run(
             [*program, *arguments],
             cwd=self.path,
-            env=_environment(variables),
+            env=environment_with(variables),
             capture_output=True,
             timeout=_SECONDS,
             check=False,
@@ -71,19 +71,19 @@ class Workspace:
         """Start a command with its output piped."""
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [*_PROGRAM, *arguments], cwd=self.path, env=_environment(variables), stdout=pipe, stderr=pipe, text=True
+            [*_PROGRAM, *arguments], cwd=self.path, env=environment_with(variables), stdout=pipe, stderr=pipe, text=True
         )
 
     def run_on_terminal(self, *arguments: str, columns: int = 100) -> Finished:
         """Run a command on a pseudo-terminal; ``out`` is all that appears on it."""
         ours, theirs = pty.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-        environment = _environment({"TERM": "xterm"})
+        environment = environment_with({"TERM": "xterm"})
         process = subprocess.Popen(
             [*_PROGRAM, *arguments], cwd=self.path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
         )
         os.close(theirs)
-        seen = _read_all(ours)
+        seen = read_all(ours)
         return Finished(process.wait(_SECONDS), seen.decode().replace("\r\n", "\n"))
 
     def publish(self, what: str, log: str = LOG) -> None:
@@ -96,12 +96,14 @@ class Workspace:
         return self.run("worker", projection, "--log", log, "--store", store, "--until-end")
 
 
-def _environment(variables: dict[str, str]) -> dict[str, str]:
+def environment_with(variables: dict[str, str]) -> dict[str, str]:
+    """This process's environment, without what would be an option of the program."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EVERWHEN_", "COLUMNS", "LINES"))}
     return kept | variables
 
 
-def _read_all(terminal: int) -> bytes:
+def read_all(terminal: int) -> bytes:
+    """All that appears on a terminal until the last process has left it."""
     seen = b""
     try:
         while piece := os.read(terminal, 4096):

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from everwhen.cli.completion import completion
 from everwhen.cli.continuity import continuity
 from everwhen.cli.exits import OUTCOMES, Exit, exit_of
 from everwhen.cli.group import Group
@@ -72,6 +73,7 @@ for command in (
     *(worker, lag),
     *(get, history, snapshot, join, explain, diff, changes),
     *(quarantine, continuity, topic, schema),
+    completion,
 ):
     app.add_command(command)
 

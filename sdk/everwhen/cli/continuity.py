@@ -34,6 +34,10 @@ def continuity() -> None:
     """Decide what happens where the log does not go on where the store stands.
 
     A worker never decides it: the partition stands still, and answers that depend on it say that they are incomplete.
+
+    \b
+    Example:
+      everwhen continuity show account --store sqlite:///bank.db
     """
 
 

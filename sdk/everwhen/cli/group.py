@@ -12,7 +12,7 @@ class Group(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read the arguments; without any, print the help to standard error."""
-        if not args:
+        if not args and not ctx.resilient_parsing:  # a shell that completes the empty line wants no help
             click.echo(ctx.get_help(), err=True)
             ctx.exit(Exit.USAGE)
         return super().parse_args(ctx, args)

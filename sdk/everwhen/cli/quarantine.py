@@ -27,6 +27,10 @@ def quarantine() -> None:
     """Look at records that cannot be applied; have them tried again, or left out.
 
     What is asked for is carried out by the worker that owns the partition, within a few seconds, or when it starts.
+
+    \b
+    Example:
+      everwhen quarantine list account --store sqlite:///bank.db
     """
 
 

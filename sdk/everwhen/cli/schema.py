@@ -13,7 +13,12 @@ from everwhen.cli.targets import load_topic
 
 @click.group(cls=Group)
 def schema() -> None:
-    """Write the contract files of a topic's events, and check them."""
+    """Write the contract files of a topic's events, and check them.
+
+    \b
+    Example:
+      everwhen schema check bank:accounts
+    """
 
 
 @schema.command()

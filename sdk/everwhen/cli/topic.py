@@ -17,7 +17,12 @@ from everwhen.ports.log import Log
 
 @click.group(cls=Group)
 def topic() -> None:
-    """Create a topic in the log, and check its settings."""
+    """Create a topic in the log, and check its settings.
+
+    \b
+    Example:
+      everwhen topic check bank:accounts --log sqlite:///log.db
+    """
 
 
 @topic.command()

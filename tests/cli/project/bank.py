@@ -136,5 +136,16 @@ def open_many(log: str) -> None:
             publisher.publish(f"acc-{number:03}", Opened(owner="ada" * 20), occurred_at=day(1))
 
 
+def deposit_much(log: str) -> None:
+    """Enough to keep a worker busy for some batches of the usual size."""
+    with Publisher(accounts, log) as publisher:
+        for number in range(200):
+            publisher.publish(f"acc-{number:03}", Opened(owner="ada"), occurred_at=day(1))
+        for number in range(25_000):
+            moment = day(2) + timedelta(seconds=number)
+            publisher.publish(f"acc-{number % 200:03}", Deposited(amount=Decimal("1.00")), occurred_at=moment)
+
+
 if __name__ == "__main__":
-    {"story": tell_story, "hold": hold, "late": correct_much, "many": open_many}[sys.argv[1]](sys.argv[2])
+    actions = {"story": tell_story, "hold": hold, "late": correct_much, "many": open_many, "much": deposit_much}
+    actions[sys.argv[1]](sys.argv[2])
