@@ -1,0 +1,1 @@
+"""What the repository gives to whoever deploys it."""
