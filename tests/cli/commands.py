@@ -13,8 +13,8 @@ from everwhen.cli.app import NAME, app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-LINE = re.compile(r"^\s*(?:\$ )?(everwhen [^#\n]*?)\s*(?:#.*|\| .*)?$", re.MULTILINE)
-"""A command line in a block of code, without a comment behind it and what it is piped into."""
+LINE = re.compile(r"^\s*(?:[A-Z_]+=\S+ )*(everwhen [^#\n]*?)\s*(?:#.*|\| .*)?$", re.MULTILINE)
+"""A command line in a block of code, without variables before it, and a comment or a pipe behind it."""
 
 
 def walk(path: str = NAME, command: click.Command = app) -> Iterator[tuple[str, click.Command]]:

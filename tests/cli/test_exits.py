@@ -33,6 +33,14 @@ def test_every_error_has_a_code() -> None:
     assert exit_of(errors.LogGap("")) == Exit.CONTINUITY
 
 
+def test_an_error_has_the_code_of_the_answer_that_it_stands_for() -> None:
+    """``changes`` raises what ``get`` answers; a script that waits for one code would miss the other."""
+    assert exit_of(errors.NotYetProjected("")) == outcome_of(Status.NOT_YET_PROJECTED).code
+    assert exit_of(errors.NeverExisted("")) == outcome_of(Status.NEVER_EXISTED).code
+    codes = [exit_of(error("")) for error in errors.AnswerError.__subclasses__()]
+    assert sorted(codes) == [*range(Exit.BEFORE_FIRST, Exit.CONTINUITY)]
+
+
 def test_the_table_is_in_the_help() -> None:
     """The codes can be looked up where the command is."""
     shown = CliRunner().invoke(app, ["--help"]).output

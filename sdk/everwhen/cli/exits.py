@@ -6,12 +6,18 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from everwhen.errors import (
+    BeforeFirstEvent,
     ContinuityError,
     ContractError,
+    EntityDeleted,
+    EntityQuarantined,
     EverwhenError,
     Fenced,
+    HistoryTruncated,
     LogUnavailable,
+    NeverExisted,
     NotStored,
+    NotYetProjected,
     ProjectionNotFound,
     RecordError,
     StoreUnavailable,
@@ -73,14 +79,19 @@ OUTCOMES = (
     Outcome(Exit.REFUSED, "the log or the store refused; trying again does not help", (EverwhenError,)),
     Outcome(Exit.RECORD, "records cannot be applied; their partition stands in front of them", (RecordError,)),
     Outcome(Exit.FENCED, "another worker has claimed the partition", (Fenced,)),
-    Outcome(Exit.BEFORE_FIRST, "the instant lies before the entity's first event", status=Status.BEFORE_FIRST),
-    Outcome(Exit.DELETED, "the entity is deleted at the instant", status=Status.DELETED),
-    Outcome(Exit.NEVER_EXISTED, "no event of the entity is known", status=Status.NEVER_EXISTED),
-    Outcome(Exit.TRUNCATED, "the history before the instant was pruned", status=Status.TRUNCATED),
     Outcome(
-        Exit.NOT_YET_PROJECTED, "the log is not projected as far as was asked for", status=Status.NOT_YET_PROJECTED
+        Exit.BEFORE_FIRST, "the instant lies before the entity's first event", (BeforeFirstEvent,), Status.BEFORE_FIRST
     ),
-    Outcome(Exit.QUARANTINED, "an event of the entity cannot be applied", status=Status.QUARANTINED),
+    Outcome(Exit.DELETED, "the entity is deleted at the instant", (EntityDeleted,), Status.DELETED),
+    Outcome(Exit.NEVER_EXISTED, "no event of the entity is known", (NeverExisted,), Status.NEVER_EXISTED),
+    Outcome(Exit.TRUNCATED, "the history before the instant was pruned", (HistoryTruncated,), Status.TRUNCATED),
+    Outcome(
+        Exit.NOT_YET_PROJECTED,
+        "the log is not projected as far as was asked for",
+        (NotYetProjected,),
+        Status.NOT_YET_PROJECTED,
+    ),
+    Outcome(Exit.QUARANTINED, "an event of the entity cannot be applied", (EntityQuarantined,), Status.QUARANTINED),
     Outcome(Exit.NOT_STORED, "an earlier belief that only MODULE:PROJECTION can fold", (NotStored,)),
     Outcome(Exit.CONTINUITY, "the log does not go on where the store stands", (ContinuityError,)),
     Outcome(Exit.INTERRUPTED, "interrupted from the keyboard"),
