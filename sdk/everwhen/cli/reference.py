@@ -36,7 +36,8 @@ This page is made from the program: `python -m everwhen.cli.reference > docs/cli
 _EXITS = """\
 ## Exit codes
 
-Scripts can rely on them: a number never changes its meaning.
+Scripts can rely on them: a number never changes its meaning. What to do about each error:
+[When it stops](operations/when-it-stops.md).
 
 | code | meaning |
 |---|---|
