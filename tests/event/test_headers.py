@@ -56,15 +56,26 @@ def test_a_record_has_the_headers_of_the_kafka_binding() -> None:
     ]
 
 
-_OPTIONAL = ["correlation_id", "causation_id", "traceparent", "withdraws"]
+_OPTIONAL = ["correlation_id", "causation_id", "withdraws"]
+_TRACE = ["traceparent", "tracestate"]
 
 
-@given(TEXT, TEXT, TEXT, MICROS, st.dictionaries(st.sampled_from(_OPTIONAL), TEXT))
-@example("i", "t", "e", MIN_MICROS, {})
-@example("i", "t", "e", MAX_MICROS, {})
-def test_what_is_built_is_read(event_id: str, name: str, entity: str, at: int, optional: dict[str, str]) -> None:
-    """Every header comes back, over the whole calendar."""
-    built = headers.build(id=event_id, source="/s", type=name, entity_id=entity, occurred_at=at, **optional)
+@given(
+    TEXT,
+    TEXT,
+    TEXT,
+    MICROS,
+    st.dictionaries(st.sampled_from(_OPTIONAL), TEXT),
+    st.dictionaries(st.sampled_from(_TRACE), TEXT),
+)
+@example("i", "t", "e", MIN_MICROS, {}, {})
+@example("i", "t", "e", MAX_MICROS, {}, {})
+def test_what_is_built_is_read(
+    event_id: str, name: str, entity: str, at: int, optional: dict[str, str], trace: dict[str, str]
+) -> None:
+    """Every header comes back, over the whole calendar; but for those of a trace, on which no event depends."""
+    built = headers.build(id=event_id, source="/s", type=name, entity_id=entity, occurred_at=at, **optional, **trace)
+    assert {name: value.decode() for name, value in built if name in _TRACE} == trace
     assert headers.parse(built, entity.encode()) == Meta(event_id, name, entity, at, **optional)
 
 
@@ -131,7 +142,7 @@ def test_a_required_header_must_be_there(name: str, value: Any, reason: str) -> 
         parse(**{name: value})
 
 
-@pytest.mark.parametrize("name", ["ce_correlationid", "ce_causationid", "traceparent", "ce_withdraws"])
+@pytest.mark.parametrize("name", ["ce_correlationid", "ce_causationid", "ce_withdraws"])
 def test_an_optional_header_can_be_empty_but_not_garbled(name: str) -> None:
     """An empty one is none; what is no text is refused, for it may name the event that is withdrawn."""
     assert parse(**{name: b""}) == parse(**{name: None}) == parse()
@@ -176,6 +187,13 @@ def test_a_header_that_stands_twice_is_malformed() -> None:
     with pytest.raises(MalformedRecord, match=r"^the header ce_id stands more than once$"):
         headers.parse(twice, b"acc-1")
     assert headers.parse([*REQUIRED.items(), ("x", b"1"), ("x", b"2")], b"acc-1") == parse()
+
+
+@pytest.mark.parametrize("trace", [[b"\xff"], [b""], [None], [b"00-1", b"00-2"]])
+def test_a_broken_trace_keeps_no_event_from_being_applied(trace: list[bytes | None]) -> None:
+    """W3C Trace Context: a traceparent that cannot be read is as if it were not there."""
+    found = [*REQUIRED.items(), *(("traceparent", value) for value in trace)]
+    assert headers.parse(found, b"acc-1") == parse()
 
 
 def test_no_headers_at_all_are_malformed() -> None:

@@ -1,8 +1,8 @@
 """Record headers: the CloudEvents attributes of an event.
 
 Source of the format: CloudEvents 1.0.2, "Kafka Protocol Binding", section 3.2 (binary content mode): an attribute
-``x`` is the header ``ce_x``, its value UTF-8 text, and ``datacontenttype`` is ``content-type``. ``traceparent`` is
-W3C Trace Context's own header.
+``x`` is the header ``ce_x``, its value UTF-8 text, and ``datacontenttype`` is ``content-type``. ``traceparent`` and
+``tracestate`` are W3C Trace Context's own headers; they are written and never read here, as no event depends on them.
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ _OURS = frozenset(
         "ce_correlationid",
         "ce_causationid",
         "ce_withdraws",
-        "traceparent",
     }
 )
 
@@ -51,7 +50,6 @@ class Meta(NamedTuple):
     :ivar occurred_at: when the fact was true (``ce_time``), microseconds since the epoch.
     :ivar correlation_id: ``ce_correlationid``, if any.
     :ivar causation_id: ``ce_causationid``, if any.
-    :ivar traceparent: W3C Trace Context's header, if any.
     :ivar withdraws: the id of the event that this one corrects or retracts (``ce_withdraws``), if any.
     """
 
@@ -61,7 +59,6 @@ class Meta(NamedTuple):
     occurred_at: Micros
     correlation_id: str | None = None
     causation_id: str | None = None
-    traceparent: str | None = None
     withdraws: str | None = None
 
 
@@ -75,9 +72,10 @@ def build(
     correlation_id: str | None = None,
     causation_id: str | None = None,
     traceparent: str | None = None,
+    tracestate: str | None = None,
     withdraws: str | None = None,
 ) -> list[tuple[str, bytes]]:
-    """Return the headers of a record. What this builds, :func:`parse` reads.
+    """Return the headers of a record. What this builds, :func:`parse` reads, but for the trace.
 
     :param id: the event id, unique per entity.
     :param source: where the event comes from, a URI reference.
@@ -102,6 +100,8 @@ def build(
         headers.append(("ce_causationid", _bytes(causation_id, "causation_id")))
     if traceparent is not None:
         headers.append(("traceparent", _bytes(traceparent, "traceparent")))
+    if tracestate is not None:
+        headers.append(("tracestate", _bytes(tracestate, "tracestate")))
     if withdraws is not None:
         headers.append(("ce_withdraws", _bytes(withdraws, "withdraws")))
     return headers
@@ -133,7 +133,6 @@ def parse(headers: Headers | None, key: bytes | None) -> Meta:
         _parse_time(_text(found.get("ce_time"), "the header ce_time")),
         _text(value, "the header ce_correlationid") if (value := found.get("ce_correlationid")) else None,
         _text(value, "the header ce_causationid") if (value := found.get("ce_causationid")) else None,
-        _text(value, "the header traceparent") if (value := found.get("traceparent")) else None,
         _text(value, "the header ce_withdraws") if (value := found.get("ce_withdraws")) else None,
     )
 

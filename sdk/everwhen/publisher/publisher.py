@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from datetime import datetime
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import ValidationError
 
@@ -17,6 +17,10 @@ from everwhen.ports.log import Log, LogWriter
 from everwhen.positions import Position
 from everwhen.publisher.ids import RandomIds, check_id
 from everwhen.publisher.receipt import Receipt
+from everwhen.tracing import PublishTracing
+
+if TYPE_CHECKING:
+    from everwhen.tracing.spans import Sending
 
 _RECORD_OVERHEAD = 100
 """An upper bound of what a record adds to its key, value and headers (record batch v2: lengths, deltas, attributes)."""
@@ -51,6 +55,7 @@ class Publisher:
         self._closed = False
         self._lock = threading.Lock()
         self._random_id = RandomIds().next
+        self._tracing = PublishTracing(log.address, topic.name)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +93,8 @@ class Publisher:
             left out.
         :param correlation_id: the conversation that the event belongs to.
         :param causation_id: the event or command that caused it.
-        :param traceparent: W3C Trace Context, passed on as it is.
+        :param traceparent: W3C Trace Context, passed on as it is; if left out, of a span of its own where the program
+            uses OpenTelemetry.
         :raises ArgumentError: if the event is not of the topic or an id cannot be used.
         :raises InstantError: if ``occurred_at`` is naive or finer than a microsecond.
         :raises EventTooLarge: if the encoded event is over the size limit; nothing was sent.
@@ -129,7 +135,8 @@ class Publisher:
             random UUID if left out. The receipt has it as ``event_id``.
         :param correlation_id: the conversation that the correction belongs to.
         :param causation_id: the event or command that caused it.
-        :param traceparent: W3C Trace Context, passed on as it is.
+        :param traceparent: W3C Trace Context, passed on as it is; if left out, of a span of its own where the program
+            uses OpenTelemetry.
         :raises ArgumentError: if the event is not of the topic, an id cannot be used, or both ids are the same.
         :raises InstantError: if ``occurred_at`` is no datetime, naive or finer than a microsecond.
         :raises EventTooLarge: if the encoded event is over the size limit; nothing was sent.
@@ -168,7 +175,8 @@ class Publisher:
             random UUID if left out. The receipt has it as ``event_id``.
         :param correlation_id: the conversation that the retraction belongs to.
         :param causation_id: the event or command that caused it.
-        :param traceparent: W3C Trace Context, passed on as it is.
+        :param traceparent: W3C Trace Context, passed on as it is; if left out, of a span of its own where the program
+            uses OpenTelemetry.
         :raises ArgumentError: if an id cannot be used, both ids are the same, or the reason is no text.
         :raises EventTooLarge: if the reason is over the size limit; nothing was sent.
         :raises ClosedError: after :meth:`close`, or in a forked process.
@@ -249,21 +257,28 @@ class Publisher:
             check_id("causation_id", causation_id)
         if event_id is None:
             event_id = self._random_id()
-        meta = headers.build(
-            id=event_id,
-            source=self._topic.source,
-            type=name,
-            entity_id=entity_id,
-            occurred_at=instant,
-            correlation_id=correlation_id,
-            causation_id=causation_id,
-            traceparent=traceparent,
-            withdraws=withdraws,
-        )
-        value = self._encode(event)
-        self._check_size(key, value, meta, name)
-        receipt = Receipt(event_id, entity_id, self._writer)
-        self._writer.send(key, value, meta, _Settle(self, receipt))
+        sending = self._tracing.begin(event_id) if traceparent is None else None
+        try:
+            meta = headers.build(
+                id=event_id,
+                source=self._topic.source,
+                type=name,
+                entity_id=entity_id,
+                occurred_at=instant,
+                correlation_id=correlation_id,
+                causation_id=causation_id,
+                traceparent=traceparent if sending is None else sending.traceparent,
+                tracestate=None if sending is None else sending.tracestate,
+                withdraws=withdraws,
+            )
+            value = self._encode(event)
+            self._check_size(key, value, meta, name)
+            receipt = Receipt(event_id, entity_id, self._writer)
+            self._writer.send(key, value, meta, _Settle(self, receipt, sending))
+        except BaseException as error:
+            if sending is not None:
+                sending.settle(None, error)
+            raise
         return receipt
 
     def _check_size(self, key: bytes, value: bytes, meta: list[tuple[str, bytes]], name: str) -> None:
@@ -280,16 +295,19 @@ class Publisher:
 class _Settle:
     """The callback of one record."""
 
-    __slots__ = ("_publisher", "_receipt")
+    __slots__ = ("_publisher", "_receipt", "_sending")
 
-    def __init__(self, publisher: Publisher, receipt: Receipt) -> None:
+    def __init__(self, publisher: Publisher, receipt: Receipt, sending: Sending | None) -> None:
         self._publisher = publisher
         self._receipt = receipt
+        self._sending = sending
 
     def __call__(self, position: Position | None, error: EverwhenError | None) -> None:
         self._receipt.settle(position, error)
         if error is not None:
             self._publisher.failed(self._receipt, error)
+        if self._sending is not None:
+            self._sending.settle(position, error)
 
 
 def _check_withdrawal(event_id: str, argument: str, own_id: str | None) -> None:

@@ -14,6 +14,7 @@ from everwhen.ports.store import Claim, Store
 from everwhen.positions import Mark, Position
 from everwhen.projection import CheckingFolder, Folder, Projection, Tally
 from everwhen.projection.rows import Quarantined
+from everwhen.tracing import BatchTracing
 from everwhen.worker.batch import Batch, Rules
 from everwhen.worker.continuity import applied_of
 from everwhen.worker.heads import HeadCache
@@ -92,6 +93,7 @@ class Projector:
     :param check_handlers: apply every event twice and compare.
     :param patience: with the store when a batch fails and it may pass; none if left out.
     :param observer: is told of each batch that was committed.
+    :param address: of the log, for traces.
 
     Used by one thread.
     """
@@ -106,8 +108,10 @@ class Projector:
         check_handlers: bool = False,
         patience: Patience | None = None,
         observer: Observer | None = None,
+        address: str = "",
     ) -> None:
         self._observer = observer or Observer()
+        self._tracing = BatchTracing(address, projection.topic.name, projection.name)
         self._store = store
         self._topic = projection.topic.name
         self._limit = limit_share
@@ -129,7 +133,8 @@ class Projector:
         :raises Abandoned: if the partition was taken away, or the worker told to stop, while the database was away;
             the batch is committed or not, as a whole, and whoever claims the partition finds out.
         """
-        with self._breaker.applying(owned.claim, owned.suspicion, records, lambda: owned.released) as deaths:
+        suspecting = self._breaker.applying(owned.claim, owned.suspicion, records, lambda: owned.released)
+        with self._tracing.applying(records), suspecting as deaths:
             return self._apply(owned, records, reached, deaths)
 
     def _apply(self, owned: Owned, records: Sequence[Record], reached: int, deaths: int) -> Tally:
@@ -240,6 +245,7 @@ class Projector:
 
     def _report(self, owned: Owned, batch: Batch, records: int) -> None:
         batch.laps.lap("commit")
+        self._tracing.committed(owned.mark.next_offset, batch.laps.seconds.items())
         self._observer.applied(BatchReport(owned.partition, records, batch.tally, owned.mark, batch.laps.seconds))
         for row in batch.notes.parked:
             _log.error("entity.parked in front of %s: %s", self._place(row), row.error)

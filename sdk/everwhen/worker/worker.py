@@ -171,6 +171,7 @@ class Worker:
             check_handlers=self._settings.check_handlers,
             patience=self._patience,
             observer=self._observer,
+            address=self._log.address,
         )
         generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection)))
         patience = Patience(self._outage, lambda: self._stopping)
