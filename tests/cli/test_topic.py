@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from confluent_kafka.admin import AdminClient
+import shlex
+
+from confluent_kafka.admin import (  # type: ignore[attr-defined] # documented, not marked as exported
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 from confluent_kafka.cimpl import NewTopic
 
 from everwhen.cli.exits import Exit
@@ -29,7 +37,10 @@ def test_create_and_check(workspace: Workspace) -> None:
 
 
 def test_wrong_settings(workspace: Workspace, real_kafka: KafkaAddress, kafka_topic_name: str) -> None:
-    """Each setting that endangers history is on a line with its remedy, and the worker refuses to start on it."""
+    """Each setting that endangers history is on a line with its remedy, and the worker refuses to start on it.
+
+    Once the commands that are named are carried out, nothing is left to name.
+    """
     _rename_topic(workspace, kafka_topic_name)
     settings = {"cleanup.policy": "compact,delete", "retention.ms": "1000", "message.timestamp.type": "CreateTime"}
     admin = AdminClient({"bootstrap.servers": real_kafka.bootstrap})
@@ -46,6 +57,27 @@ def test_wrong_settings(workspace: Workspace, real_kafka: KafkaAddress, kafka_to
     worker = workspace.run("worker", "bank:account", *log, "--store", STORE)
     assert worker.code == Exit.PROBLEMS
     assert "set cleanup.policy=delete" in worker.error
+    checked = workspace.run("topic", "check", "bank:accounts", *log, "--json")
+    assert (checked.code, checked.err) == (Exit.PROBLEMS, "")
+    found = checked.document
+    assert (found["topic"], found["partitions"]) == (kafka_topic_name, 1)
+    assert {each["setting"]: each["value"] for each in found["problems"]} == settings
+    for each in found["problems"]:
+        assert each["command"] in done.err
+        _carry_out(admin, each["command"], real_kafka.bootstrap, kafka_topic_name)
+    checked = workspace.run("topic", "check", "bank:accounts", *log, "--json")
+    assert (checked.code, checked.document["problems"]) == (Exit.DONE, [])
+
+
+def _carry_out(admin: AdminClient, command: str, brokers: str, topic: str) -> None:
+    """Do what Kafka's command would do with these options."""
+    words = shlex.split(command)
+    where = ["--bootstrap-server", brokers, "--entity-type", "topics", "--entity-name", topic]
+    assert words[:-1] == ["kafka-configs.sh", *where, "--alter", "--add-config"]
+    setting, _, value = words[-1].partition("=")
+    entry = ConfigEntry(setting, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
+    admin.incremental_alter_configs([resource])[resource].result(30)
 
 
 def test_on_servers(workspace: Workspace, real_kafka: KafkaAddress, postgres_url: str, kafka_topic_name: str) -> None:

@@ -186,6 +186,11 @@ def test_a_record_carries_the_term_of_its_leader(kit: KafkaKit, log: KafkaLog) -
         ({"retention.ms": "-1", "retention.bytes": "1000000"}, "retention.bytes=1000000"),
         ({"message.timestamp.type": "CreateTime"}, "message.timestamp.type=CreateTime"),
         ({"max.message.bytes": "1000"}, r"max.message.bytes=1000 .*1000000"),
+        (
+            {"unclean.leader.election.enable": "true"},
+            r"election.enable=true .* set unclean\S+=false",
+        ),
+        ({"min.insync.replicas": "2"}, r"min.insync.replicas=2 is more than the 1 .* set min.insync.replicas=1"),
     ],
 )
 def test_topic_problems(
@@ -193,7 +198,7 @@ def test_topic_problems(
 ) -> None:
     """Each is named with its remedy."""
     topic = make_topic(config)
-    assert any(re.search(says, problem) for problem in log.topic_problems(topic))
+    assert any(re.search(says, str(problem)) for problem in log.topic_problems(topic))
 
 
 def test_created_topic(kit: KafkaKit, log: KafkaLog, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,6 +30,7 @@ MOCK_CANNOT = {
     "test_group_shares": "the mock cluster ends a rebalance when the session times out, after 45 seconds",
     "test_group_applies_each_record_once": "the mock cluster ends a rebalance when the session times out",
     "test_created_topic_has_no_problems": "the mock cluster has no settings",
+    "test_the_first_record_since_an_instant": "the mock cluster has no offsets_for_times",
 }
 
 

@@ -93,6 +93,7 @@ def test_every_count_is_that_of_what_was_published(tmp_path: Path) -> None:
     assert said["everwhen_partition_lag_seconds"] == said["everwhen_partition_stopped"] == 0
     assert said["everwhen_batch_records_count"] == said["everwhen_batches_total"] >= 10
     assert said["everwhen_batch_records_sum"] == 94
+    assert (said["everwhen_batch_refolded_versions_sum"], said["everwhen_batch_refolded_versions_count"]) == (3, 1)
     for phase in ("decode", "load", "fold", "write", "commit"):
         assert said[f"everwhen_batch_seconds_count[{phase}]"] == said["everwhen_batches_total"]
         assert 0 < said[f"everwhen_batch_seconds_sum[{phase}]"] < PATIENCE

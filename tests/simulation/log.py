@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from everwhen.errors import ClosedError, TopicNotFound
-from everwhen.ports.log import AssignmentListener, Bounds, Chunk, LogWriter, Record, TopicDescription
+from everwhen.ports.log import AssignmentListener, Bounds, Chunk, LogWriter, Record, TopicDescription, TopicProblem
 from tests.simulation.scheduler import Process, Scheduler
 
 SESSION = 3.0
@@ -117,9 +117,12 @@ class SimLog:
             raise TopicNotFound(f"there is only topic {self.tape.name!r}")
         return TopicDescription(topic, len(self.tape.partitions), "simulated", "one")
 
-    def topic_problems(self, topic: str) -> list[str]:
+    def topic_problems(self, topic: str) -> list[TopicProblem]:
         """Return none."""
         return []
+
+    def retention(self, topic: str) -> None:
+        """Nothing is ever removed."""
 
     def consumer(
         self, topic: str, listener: AssignmentListener, *, group: str, partitions: Sequence[int] | None = None

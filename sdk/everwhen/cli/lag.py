@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import click
@@ -16,14 +16,28 @@ from everwhen.cli.options import json_option, kafka_option, log_option, log_targ
 from everwhen.cli.output import to_json, write_line, write_rows
 from everwhen.cli.targets import load_projection
 from everwhen.connect import open_log, open_store
+from everwhen.errors import LogError, LogUnavailable
 from everwhen.instants import Micros, from_micros
 from everwhen.ports.clock import SystemClock
 from everwhen.ports.continuity import PartitionStand, StoreContinuity
 from everwhen.ports.log import Bounds, Log
+from everwhen.worker import Expiry, Unread, expiries
 
 _SECOND: Final = 1_000_000
 _OWNER_SHOWN: Final = 8
-_TITLES: Final = ("PARTITION", "NEXT OFFSET", "END", "GAP", "LAG", "CLAIM", "OWNER", "RATE", "LEFT", "STOPPED BY")
+_TITLES: Final = (
+    "PARTITION",
+    "NEXT OFFSET",
+    "END",
+    "GAP",
+    "LAG",
+    "CLAIM",
+    "OWNER",
+    "RATE",
+    "LEFT",
+    "EXPIRES",
+    "STOPPED BY",
+)
 
 
 @click.command()
@@ -44,8 +58,12 @@ def lag(
 
     With --watch also offsets per second since the look before, and the seconds left until the gap is closed if it goes
     on so; an empty line comes between two looks. On a terminal a table; elsewhere lines of tab-separated columns:
-    partition, next offset, end, gap, lag, claim, owner, rate, left, stopped by. NAME is the projection's name or
-    MODULE:PROJECTION.
+    partition, next offset, end, gap, lag, claim, owner, rate, left, expires, stopped by. NAME is the projection's name
+    or MODULE:PROJECTION.
+
+    Where the topic does not keep its records for ever, expires says after how many seconds the next unread record may
+    be deleted, or how many records would be deleted before it if their size is what counts; with an exclamation mark if
+    that is soon.
 
     With --json: one object for each look.
 
@@ -82,6 +100,12 @@ class Lag:
     stopped_by: str | None
     per_second: float | None = None
     """Offsets applied since the look before."""
+    retention_seconds: float | None = None
+    """Until the next unread record may be deleted by its age, all of the retention without one; ``None``: never."""
+    retention_records: int | None = None
+    """How many records would be deleted before it; ``None`` if the topic keeps everything."""
+    retention_close: bool = False
+    """Whether unread records may be deleted soon."""
     seconds_left: float | None = None
     """Until the gap is closed, if it goes on shrinking so; ``None`` if it does not shrink."""
 
@@ -130,12 +154,16 @@ def _look(asked: StoreContinuity, log: Log | None) -> Look:
     generation, began = asked.generation, time.monotonic()
     stands = {each.partition: each for each in asked.partitions()}
     bounds: Mapping[int, Bounds] = {}
+    left: Mapping[int, Expiry] = {}
+    now = SystemClock().now()
     if log is not None:
         partitions = range(log.describe(generation.topic).partitions)
         bounds = log.bounds(generation.topic, partitions)
-    now = SystemClock().now()
+        now = SystemClock().now()
+        left = _expiries(log, generation.topic, stands, bounds, now)
     numbers = sorted(stands.keys() | bounds.keys())
     found = [_behind(number, stands.get(number), bounds.get(number), now) for number in numbers]
+    found = [_expiring(each, left.get(each.partition)) for each in found]
     return Look(generation.projection, generation.topic, now, began, found)
 
 
@@ -152,6 +180,31 @@ def _behind(partition: int, stand: PartitionStand | None, bounds: Bounds | None,
         seconds = max(0.0, (now - stand.complete_until) / _SECOND)
     error = None if stand.trouble is None else stand.trouble.error
     return Lag(partition, stand.next_offset, end, gap, seconds, stand.epoch, stand.owner, error)
+
+
+def _expiries(
+    log: Log, topic: str, stands: Mapping[int, PartitionStand], bounds: Mapping[int, Bounds], now: Micros
+) -> Mapping[int, Expiry]:
+    try:
+        retention = log.retention(topic)
+    except LogUnavailable:
+        raise
+    except LogError:
+        return {}  # settings may be asked for by fewer people than offsets
+    if retention is None:
+        return {}
+    unread = {
+        p: Unread(stand.next_offset, stand.complete_until) if (stand := stands.get(p)) is not None else Unread(None, -1)
+        for p in bounds
+    }
+    return expiries(log, topic, retention, unread, bounds, now)
+
+
+def _expiring(lag: Lag, expiry: Expiry | None) -> Lag:
+    if expiry is None:
+        return lag
+    seconds, records, is_close = expiry
+    return replace(lag, retention_seconds=seconds, retention_records=records, retention_close=is_close)
 
 
 def _moved(now: Lag, before: Lag | None, seconds: float) -> Lag:
@@ -172,7 +225,14 @@ def _moved(now: Lag, before: Lag | None, seconds: float) -> Lag:
 def _row(each: Lag) -> tuple[str, ...]:
     owner = None if each.owner is None else each.owner[:_OWNER_SHOWN]
     numbers = each.partition, each.next_offset, each.end, each.gap, each.lag_seconds, each.epoch
-    return tuple(_cells((*numbers, owner, each.per_second, each.seconds_left, each.stopped_by)))
+    return tuple(_cells((*numbers, owner, each.per_second, each.seconds_left, _expires(each), each.stopped_by)))
+
+
+def _expires(each: Lag) -> str | None:
+    if each.retention_records is None:
+        return None
+    left = f"{each.retention_records} records" if each.retention_seconds is None else f"{each.retention_seconds:.1f}"
+    return left + " !" * each.retention_close
 
 
 def _cells(values: Iterable[object]) -> Iterator[str]:

@@ -6,9 +6,10 @@ from contextlib import closing
 
 import click
 
+from everwhen.cli.exits import Exit
 from everwhen.cli.group import Group
-from everwhen.cli.options import kafka_option, log_option, log_target, option
-from everwhen.cli.output import write_line
+from everwhen.cli.options import json_option, kafka_option, log_option, log_target, option
+from everwhen.cli.output import to_json, write_line
 from everwhen.cli.targets import load_topic
 from everwhen.connect import open_log
 from everwhen.errors import TopicSettingsError
@@ -72,10 +73,16 @@ def create(
 @click.argument("target", metavar="MODULE:TOPIC")
 @log_option
 @kafka_option
-def check(target: str, *, log: str | None, kafka: tuple[str, ...]) -> None:
+@json_option
+@click.pass_context
+def check(context: click.Context, target: str, *, log: str | None, kafka: tuple[str, ...], as_json: bool) -> None:
     """Check that a topic exists and that its settings lose and reorder nothing.
 
-    Every setting that does is named on a line of its own, with what to do about it.
+    Every setting that does is named on a line of its own, with its value, what it does, and the command of Kafka's own
+    that sets it right. Where the brokers want a password, that command needs --command-config FILE too.
+
+    With --json: one object with the partitions and the problems, each with setting, value, why, remedy and command. The
+    exit code is the same.
 
     \b
     Example:
@@ -83,11 +90,15 @@ def check(target: str, *, log: str | None, kafka: tuple[str, ...]) -> None:
     """
     declared = load_topic(target)
     with closing(open_log(log_target(log, kafka))) as opened:
-        _check(opened, declared.name)
         there = opened.describe(declared.name).partitions
+        if as_json:
+            problems = [each._asdict() for each in opened.topic_problems(declared.name)]
+            write_line(to_json({"topic": declared.name, "partitions": there, "problems": problems}))
+            context.exit(Exit.PROBLEMS if problems else Exit.DONE)
+        _check(opened, declared.name)
         write_line(f"topic {declared.name} is as it must be, with {there} partitions")
 
 
 def _check(log: Log, name: str) -> None:
     if problems := log.topic_problems(name):
-        raise TopicSettingsError("\n".join(problems))
+        raise TopicSettingsError("\n".join(f"{each}: {each.command}" for each in problems))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -14,6 +14,7 @@ from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCol
 from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, OffsetSpec, ResourceType  # type: ignore[attr-defined]
 
 from everwhen.errors import ArgumentError, LogError, LogUnavailable, TopicNotFound
+from everwhen.instants import Micros
 from everwhen.kafka.errors import (
     ALL_BROKERS_DOWN,
     CREATE_REMEDY,
@@ -32,8 +33,8 @@ from everwhen.kafka.errors import (
 )
 from everwhen.kafka.logs import ClientLog, logger
 from everwhen.kafka.settings import KafkaSettings
-from everwhen.kafka.topics import TOPIC_SETTINGS, TopicSettings, problems
-from everwhen.ports.log import UNKNOWN_ID, TopicDescription
+from everwhen.kafka.topics import TOPIC_SETTINGS, Place, TopicSettings, problems, retention
+from everwhen.ports.log import UNKNOWN_ID, Retention, TopicDescription, TopicProblem
 
 _T = TypeVar("_T")
 _OFFSET_SPEC: Any = OffsetSpec
@@ -45,6 +46,7 @@ _FIRST_ANSWER_SECONDS = 0.5
 _TLS_SECONDS = 3.0
 """How long a refusal by TLS is borne until a first broker has answered: another one may be in order."""
 _BROKERS_DEFAULT = -1
+_MILLISECOND = 1_000
 _REFUSED_ARGUMENTS = frozenset(
     {
         KafkaError.INVALID_PARTITIONS,
@@ -119,7 +121,7 @@ class Admin:
         self._wait_until_known(topic)
         return True
 
-    def problems(self, topic: str) -> list[str]:
+    def problems(self, topic: str) -> list[TopicProblem]:
         """Name what endangers the guarantee, each with its remedy; log what is only unwise.
 
         :raises TopicNotFound: if there is no such topic.
@@ -135,7 +137,14 @@ class Admin:
         found = TopicSettings(self._ask(where, _settings_of(topic)), replication)
         if replication == 1 and len(self._ask(where, _metadata).brokers) > 1:
             logger.warning("%s: it has one replica; a lost disk loses its history for ever", where)
-        return problems(topic, found, self._settings.message_max_bytes)
+        return problems(Place(topic, self._settings.brokers), found, self._settings.message_max_bytes)
+
+    def retention(self, topic: str, within: float) -> Retention | None:
+        """Ask after what records are deleted; ``None`` of a mock cluster, which has no settings."""
+        where = self._where(topic)
+        if self._is_mock(where):
+            return None
+        return retention(self._ask(where, _settings_of(topic, within), within))
 
     def ends(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Return the offset after the last record that a ``read_committed`` consumer can see."""
@@ -156,6 +165,13 @@ class Admin:
         """
         question = _offsets(topic, partitions, _OFFSET_SPEC.earliest(), within=within)
         return self._ask(self._where(topic), question, within)
+
+    def first_since(self, topic: str, instants: Mapping[int, Micros], within: float) -> dict[int, tuple[int, Micros]]:
+        """Find the first record of each partition whose time is an instant or later; open transactions count.
+
+        Kafka counts milliseconds.
+        """
+        return self._ask(self._where(topic), _first_since(topic, instants, within), within)
 
     def drain(self) -> None:
         """Hand librdkafka's log lines on; they pile up otherwise, twenty a second while no broker answers."""
@@ -262,11 +278,11 @@ def _id_of(found: Any) -> str:
     return UNKNOWN_ID if found.topic_id is None else str(found.topic_id)
 
 
-def _settings_of(topic: str) -> Callable[[AdminClient], dict[str, str]]:
+def _settings_of(topic: str, within: float = ANSWER_SECONDS) -> Callable[[AdminClient], dict[str, str]]:
     resource = ConfigResource(ResourceType.TOPIC, topic)
 
     def ask(client: AdminClient) -> dict[str, str]:
-        entries = client.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource].result()
+        entries = client.describe_configs([resource], request_timeout=within)[resource].result()
         return {name: entry.value or "" for name, entry in entries.items()}
 
     return ask
@@ -295,6 +311,26 @@ def _offsets(
             reason = f"the leader of partitions {unknown} did not say where they begin and end"
             raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, reason, retriable=True))
         return offsets
+
+    return ask if places else lambda _: {}
+
+
+def _first_since(
+    topic: str, instants: Mapping[int, Micros], within: float
+) -> Callable[[AdminClient], dict[int, tuple[int, Micros]]]:
+    places = {
+        TopicPartition(topic, partition): _OFFSET_SPEC.for_timestamp(-(-max(0, since) // _MILLISECOND))
+        for partition, since in instants.items()
+    }
+
+    def ask(client: AdminClient) -> dict[int, tuple[int, Micros]]:
+        answers = client.list_offsets(places, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=within)
+        found = {place.partition: answer.result() for place, answer in answers.items()}
+        return {
+            partition: (each.offset, each.timestamp * _MILLISECOND)
+            for partition, each in found.items()
+            if each.offset >= 0 and each.timestamp >= 0
+        }
 
     return ask if places else lambda _: {}
 

@@ -15,10 +15,11 @@ from everwhen.ports.log import Bounds
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from everwhen.ports.log import AssignmentListener, TopicDescription
+    from everwhen.instants import Micros
+    from everwhen.ports.log import AssignmentListener, Retention, TopicDescription, TopicProblem
 
 BOUNDS_SECONDS = 2.0
-"""How long each of the two questions for a partition's bounds may take."""
+"""How long each question may take that is asked while records come."""
 
 
 class KafkaLog:
@@ -101,7 +102,7 @@ class KafkaLog:
         self._guard.check()
         return self._admin.create(topic, partitions, replication)
 
-    def topic_problems(self, topic: str) -> list[str]:
+    def topic_problems(self, topic: str) -> list[TopicProblem]:
         """Name every setting of the topic that endangers the guarantee, each with its remedy; empty if none.
 
         A single replica in a larger cluster is logged as a warning and not named.
@@ -111,6 +112,24 @@ class KafkaLog:
         """
         self._guard.check()
         return self._admin.problems(topic)
+
+    def retention(self, topic: str) -> Retention | None:
+        """Ask after what records are deleted now; waits for two seconds.
+
+        :raises TopicNotFound: if there is no such topic.
+        :raises LogError: if the settings may not be read, or the brokers do not answer.
+        """
+        self._guard.check()
+        return self._admin.retention(topic, BOUNDS_SECONDS)
+
+    def first_since(self, topic: str, instants: Mapping[int, Micros]) -> dict[int, tuple[int, Micros]]:
+        """Find the first record of each partition that was recorded at an instant or later; waits for two seconds.
+
+        :raises TopicNotFound: if there is no such topic.
+        :raises LogUnavailable: if the brokers do not answer.
+        """
+        self._guard.check()
+        return self._admin.first_since(topic, instants, BOUNDS_SECONDS)
 
     def close(self) -> None:
         """Free everything of the log itself; writers and consumers are closed by themselves. Idempotent."""

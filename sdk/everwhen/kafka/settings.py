@@ -66,7 +66,12 @@ class KafkaSettings:
     @property
     def address(self) -> str:
         """The brokers as a URL; holds nothing else, so no secret."""
-        return f"kafka://{self._given['bootstrap.servers']}"
+        return f"kafka://{self.brokers}"
+
+    @property
+    def brokers(self) -> str:
+        """Where the brokers are, as ``HOST:PORT`` separated by commas."""
+        return str(self._given["bootstrap.servers"])
 
     @property
     def cooperative(self) -> bool:

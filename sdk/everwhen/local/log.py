@@ -15,12 +15,14 @@ from everwhen.local.database import connect, find_topic, first_offset, missing_t
 from everwhen.local.errors import translated
 from everwhen.local.writer import LocalWriter
 from everwhen.ports.clock import Clock, SystemClock
-from everwhen.ports.log import AssignmentListener, Bounds, TopicDescription
+from everwhen.ports.log import AssignmentListener, Bounds, Retention, TopicDescription, TopicProblem
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Iterator, Mapping, Sequence
     from os import PathLike
+
+    from everwhen.instants import Micros
 
 
 class LocalLog:
@@ -131,13 +133,39 @@ class LocalLog:
                 connection.execute(f"DELETE FROM {table} WHERE topic = ?", (number,))  # noqa: S608 - our own names
             connection.execute("DELETE FROM topics WHERE number = ?", (number,))
 
-    def topic_problems(self, topic: str) -> list[str]:
+    def topic_problems(self, topic: str) -> list[TopicProblem]:
         """Return nothing: a topic in the file has no settings.
 
         :raises TopicNotFound: if there is no such topic.
         """
         self.describe(topic)
         return []
+
+    def retention(self, topic: str) -> Retention | None:
+        """Return ``None``: everything is kept.
+
+        :raises TopicNotFound: if there is no such topic.
+        """
+        self.describe(topic)
+        return None
+
+    def first_since(self, topic: str, instants: Mapping[int, Micros]) -> dict[int, tuple[int, Micros]]:
+        """Find the first record of each partition that was recorded at an instant or later. Reads a partition through.
+
+        :raises TopicNotFound: if there is no such topic.
+        """
+        found: dict[int, tuple[int, Micros]] = {}
+        with self._open() as connection:
+            number = find_topic(connection, topic, self._where).number
+            for partition, since in instants.items():
+                row = connection.execute(
+                    'SELECT "offset", recorded_at FROM records WHERE topic = ? AND partition = ? AND recorded_at >= ? '
+                    'ORDER BY "offset" LIMIT 1',
+                    (number, partition, since),
+                ).fetchone()
+                if row is not None:
+                    found[partition] = row
+        return found
 
     def ends(self, topic: str, partitions: Sequence[int]) -> dict[int, int]:
         """Return the offset after the last record of each partition.

@@ -20,6 +20,7 @@ from everwhen.worker import BatchReport
 
 _BUCKETS: Final = {
     "everwhen_batch_records": (1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000),
+    "everwhen_batch_refolded_versions": (1, 10, 100, 1_000, 10_000, 100_000, 1_000_000),
     "everwhen_batch_seconds": (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 }
 
@@ -90,6 +91,8 @@ class Metrics(Standing):
             return
         self._count("everwhen_records_read_total", partition, by=report.records)
         self._count("everwhen_batches_total", partition)
+        if report.tally.refolded:
+            self._histograms["everwhen_batch_refolded_versions"].labels(*self._worker).observe(report.tally.refolded)
         self._histograms["everwhen_batch_records"].labels(*self._worker).observe(report.records)
         for phase, seconds in report.seconds.items():
             self._histograms["everwhen_batch_seconds"].labels(*self._worker, phase).observe(seconds)
@@ -143,4 +146,8 @@ class _Gauges(Collector):
         yield "everwhen_partition_gap_records", stand.gap
         yield "everwhen_partition_lag_seconds", stand.lag(self._standing.now())
         yield "everwhen_checkpoint_age_seconds", max(0.0, time.monotonic() - stand.committed_at)
+        if stand.expiry is not None:
+            yield "everwhen_partition_retention_seconds", stand.expiry.seconds
+            yield "everwhen_partition_retention_records", stand.expiry.records
+            yield "everwhen_partition_retention_close", stand.expiry.is_close
         yield "everwhen_partition_stopped", stand.stopped is not None

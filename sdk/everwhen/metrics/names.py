@@ -56,7 +56,7 @@ COUNTERS: Final = (
     _counter("everwhen_partition_stops_total", "times it stopped, fenced ones included", "error"),
     _counter("everwhen_rebalances_total", "times partitions were assigned, revoked or lost", "kind", labels=WORKER),
     _counter("everwhen_store_errors_total", "questions that the database failed to answer", "error", labels=WORKER),
-    _counter("everwhen_log_errors_total", "questions for ends that the log failed to answer", "error", labels=WORKER),
+    _counter("everwhen_log_errors_total", "questions in between that the log failed to answer", "error", labels=WORKER),
 )
 GAUGES: Final = (
     _gauge("everwhen_partition_next_offset", "the offset that comes next: the checkpoint"),
@@ -64,6 +64,9 @@ GAUGES: Final = (
     _gauge("everwhen_partition_gap_records", "offsets from the checkpoint to that end"),
     _gauge("everwhen_partition_lag_seconds", "0 without a gap; else how long ago it was projected up to then"),
     _gauge("everwhen_checkpoint_age_seconds", "since this worker last committed or claimed it"),
+    _gauge("everwhen_partition_retention_seconds", "until the next unread record may be deleted; whole without one"),
+    _gauge("everwhen_partition_retention_records", "records that would be deleted before the next unread one"),
+    _gauge("everwhen_partition_retention_close", "1 if unread records may be deleted soon"),
     _gauge("everwhen_partition_stopped", "1 if it does not go on"),
     _gauge("everwhen_partitions_claimed", "partitions that this worker has", labels=WORKER),
     _gauge("everwhen_partitions_unclaimed", "partitions assigned and not yet claimed", labels=WORKER),
@@ -72,6 +75,7 @@ GAUGES: Final = (
 )
 HISTOGRAMS: Final = (
     Metric("everwhen_batch_records", "histogram", WORKER, "records of a batch"),
+    Metric("everwhen_batch_refolded_versions", "histogram", WORKER, "versions a batch folded again, if it did any"),
     Metric(
         "everwhen_batch_seconds",
         "histogram",

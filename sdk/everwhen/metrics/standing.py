@@ -12,7 +12,7 @@ from everwhen.errors import EverwhenError
 from everwhen.instants import Micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.store import Claim
-from everwhen.worker import BatchReport, Measured, Observer
+from everwhen.worker import BatchReport, Expiry, Measured, Observer
 
 _SECOND: Final = 1_000_000
 
@@ -46,6 +46,8 @@ class PartitionStanding:
     """The name of the error that it stopped with."""
     committed_at: float = field(default_factory=time.monotonic)
     """When this worker last committed or claimed it."""
+    expiry: Expiry | None = None
+    """When the log may delete what is not projected yet; ``None`` if it keeps everything, or was not asked yet."""
 
     @property
     def gap(self) -> int | None:
@@ -137,6 +139,12 @@ class Standing(Observer):
                 if (stand := self._partitions.get(partition)) is not None:
                     until = max(stand.complete_until, measured.complete_until)
                     self._change(partition, end=measured.end, complete_until=until)
+
+    def retained(self, expiries: Mapping[int, Expiry]) -> None:
+        """Note when unread records may be deleted."""
+        with self._lock:
+            for partition in self._partitions:
+                self._change(partition, expiry=expiries.get(partition))
 
     def partitions(self) -> dict[int, PartitionStanding]:
         """Return where each claimed partition stands."""

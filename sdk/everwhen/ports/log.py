@@ -68,6 +68,36 @@ class Bounds(NamedTuple):
     """The offset that the next record will get."""
 
 
+class TopicProblem(NamedTuple):
+    """A setting of a topic that endangers the guarantee. As text it is one sentence."""
+
+    topic: str
+    setting: str
+    value: str
+    why: str
+    """What it does; the sentence goes on behind the value."""
+    remedy: str
+    command: str
+    """What sets it right, for a shell."""
+
+    def __str__(self) -> str:
+        return f"topic {self.topic!r}: {self.setting}={self.value} {self.why}; {self.remedy}"
+
+
+class Retention(NamedTuple):
+    """After what a log deletes the oldest records of a partition; ``None`` where it does not."""
+
+    seconds: float | None
+    """Since a record was recorded."""
+    size: int | None
+    """Bytes of a partition."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether anything is ever deleted."""
+        return self.seconds is not None or self.size is not None
+
+
 class LogWriter(Protocol):
     """Appends records to one topic. Thread-safe. Not usable in a forked child."""
 
@@ -203,8 +233,26 @@ class Log(Protocol):
         """Create the topic with the settings that the guarantee needs; return False if it is there already."""
         ...
 
-    def topic_problems(self, topic: str) -> list[str]:
+    def topic_problems(self, topic: str) -> list[TopicProblem]:
         """Name every setting of the topic that endangers the guarantee, each with its remedy; empty if none."""
+        ...
+
+    def retention(self, topic: str) -> Retention | None:
+        """Ask after what records are deleted now; ``None``: this log has no such setting and keeps everything.
+
+        :raises TopicNotFound: if there is no such topic.
+        :raises LogError: if the log does not answer, or may not be asked.
+        """
+        ...
+
+    def first_since(self, topic: str, instants: Mapping[int, Micros]) -> dict[int, tuple[int, Micros]]:
+        """Find for each partition the first record that was recorded at an instant or later: its offset and time.
+
+        Partitions without one are left out. Instants are rounded up to what the log's times are counted in.
+
+        :raises TopicNotFound: if there is no such topic.
+        :raises LogUnavailable: if the log does not answer.
+        """
         ...
 
     def close(self) -> None:

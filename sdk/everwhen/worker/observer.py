@@ -11,6 +11,7 @@ from everwhen.instants import Micros
 from everwhen.ports.store import Claim
 from everwhen.positions import Mark
 from everwhen.projection import Tally
+from everwhen.worker.retention import Expiry
 
 Phase: TypeAlias = Literal["decode", "load", "fold", "write", "commit"]
 PHASES: Final[tuple[Phase, ...]] = get_args(Phase)
@@ -91,5 +92,8 @@ class Observer:
     def measured(self, stands: Mapping[int, Measured]) -> None:
         """The log was asked for the ends of partitions."""
 
+    def retained(self, expiries: Mapping[int, Expiry]) -> None:
+        """The log was asked when it may delete what is not projected yet; empty if it keeps everything."""
+
     def log_failed(self, error: EverwhenError) -> None:
-        """The log did not say where partitions end; it is asked again."""
+        """The log did not say where partitions end, or what it keeps; it is asked again."""

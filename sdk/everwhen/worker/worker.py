@@ -32,6 +32,7 @@ from everwhen.worker.measuring import Measuring
 from everwhen.worker.observer import Observer
 from everwhen.worker.patience import Abandoned, Outage, Patience
 from everwhen.worker.projector import Owned, Projector
+from everwhen.worker.retention import RetentionWatch
 from everwhen.worker.schemas import SchemaWatch
 from everwhen.worker.settings import WorkerSettings
 
@@ -136,7 +137,8 @@ class Worker:
             fetcher, projector = self._start()
         except Abandoned:
             return self._progress
-        measuring = Measuring(fetcher, self._inbox, self._observer)
+        retention = RetentionWatch(self._log, self._projection.topic.name)
+        measuring = Measuring(fetcher, self._inbox, self._observer, retention)
         measuring.start()
         try:
             self._loop(fetcher, projector, to_end=until == "end")
@@ -189,7 +191,7 @@ class Worker:
     def _check_topic(self, topic: str) -> None:
         problems = self._log.topic_problems(topic)
         if not self._settings.accept_topic and problems:
-            raise TopicSettingsError("; ".join(problems))
+            raise TopicSettingsError("; ".join(map(str, problems)))
         for problem in problems:
             _log.warning("topic.accepted %s", problem)
 

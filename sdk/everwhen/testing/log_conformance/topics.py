@@ -60,5 +60,21 @@ class Topics(Suite):
         assert read_all(log, topic) == []
 
     def test_created_topic_has_no_problems(self, log: Log, topic: str) -> None:
-        """What we create passes our own check."""
+        """What we create passes our own check, and is kept for ever."""
         assert log.topic_problems(topic) == []
+        kept = log.retention(topic)
+        assert kept is None or not kept.is_finite
+
+    def test_the_first_record_since_an_instant(self, log: Log, topic: str) -> None:
+        """In each partition, at every instant at which it makes a difference; none behind the last."""
+        assert log.first_since(topic, dict.fromkeys(range(PARTITIONS), 0)) == {}
+        for n in range(4):
+            publish(log, topic, numbered(b"a", 2) if n % 2 else numbered(b"b", 1))
+        records = read_all(log, topic)
+        times = {record.timestamp for record in records}
+        for instant in {0} | times | {time + 1 for time in times}:
+            expected: dict[int, tuple[int, int]] = {}
+            for record in sorted(records, key=lambda each: each.offset):
+                if record.timestamp >= instant:
+                    expected.setdefault(record.partition, (record.offset, record.timestamp))
+            assert log.first_since(topic, dict.fromkeys(range(PARTITIONS), instant)) == expected
