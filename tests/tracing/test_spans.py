@@ -128,7 +128,8 @@ def test_a_broken_trace_of_a_stranger_is_passed_over(traced: Traced, tmp_path: P
     topic, log = ledger.topic(tmp_path / "schemas", partitions=1), f"sqlite:///{tmp_path}/log.db"
     writer = ledger.Writer(topic)
     broken = [b"", b"\xff", b"00-x", PARENT.replace(b"00-", b"ff-"), PARENT.upper(), PARENT + b"-", PARENT[:-1]]
-    carried = [[value] for value in broken] + [[PARENT, PARENT], [PARENT], []]
+    twice = PARENT.replace(b"-b7", b"-c7")
+    carried = [[value] for value in broken] + [[twice, twice], [PARENT], []]
     with closing(open_log(log)) as opened:
         opened.create_topic(topic.name, 1)
         sending = opened.writer(topic.name)
