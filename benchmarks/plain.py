@@ -34,9 +34,9 @@ _when_and_where = struct.Struct(">iqiqii").pack
 class PlainStore(SqlStore):
     """Keeps versions on the valid axis only."""
 
-    def prepare(self, blueprint: Blueprint) -> Generation:
+    def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
         """Make the tables, then drop what is left out."""
-        generation = super().prepare(blueprint)
+        generation = super().prepare(blueprint, number)
         engine = create_engine(self._database.engine.url)
         rows = GenerationTables(engine.dialect.name, generation.projection, generation.number).versions
         schema = f"{rows.schema}." if rows.schema else ""

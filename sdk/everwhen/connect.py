@@ -109,6 +109,7 @@ class Worker(_worker.Worker):
         *,
         group: str | None = None,
         partitions: Sequence[int] | None = None,
+        generation: int | None = None,
         settings: WorkerSettings | None = None,
         progress: Callable[[Progress], None] | None = None,
         clock: Clock | None = None,
@@ -121,6 +122,8 @@ class Worker(_worker.Worker):
         :param store: a SQLAlchemy URL or engine; from ``EVERWHEN_STORE`` if left out.
         :param group: the consumer group; by default one per generation of the projection.
         :param partitions: read exactly these partitions instead of sharing the topic with a group.
+        :param generation: the number of the generation to write; by default the one that answers if this code built
+            it, else the newest one that this code built.
         :param settings: everything else that can be set, from the environment (``EVERWHEN_BATCH_RECORDS``, …) if left
             out; ``group`` and ``partitions`` here come first.
         :param progress: called after every batch.
@@ -135,7 +138,9 @@ class Worker(_worker.Worker):
         )
         opened = open_store(store, takeover_seconds=merged.takeover_seconds)
         clock = clock or SystemClock()
-        super().__init__(projection, open_log(log), opened, merged, progress, clock=clock, observer=observer)
+        super().__init__(
+            projection, open_log(log), opened, merged, progress, generation=generation, clock=clock, observer=observer
+        )
 
 
 class Reader(_reader.Reader[S]):
@@ -143,26 +148,43 @@ class Reader(_reader.Reader[S]):
 
     @overload
     def __init__(
-        self: Reader[M], projection: Projection[M], store: StoreTarget | None = None, *, clock: Clock | None = None
+        self: Reader[M],
+        projection: Projection[M],
+        store: StoreTarget | None = None,
+        *,
+        generation: int | None = None,
+        clock: Clock | None = None,
     ) -> None: ...
 
     @overload
     def __init__(
-        self: Reader[dict[str, Any]], projection: str, store: StoreTarget | None = None, *, clock: Clock | None = None
+        self: Reader[dict[str, Any]],
+        projection: str,
+        store: StoreTarget | None = None,
+        *,
+        generation: int | None = None,
+        clock: Clock | None = None,
     ) -> None: ...
 
     def __init__(
-        self, projection: Projection[Any] | str, store: StoreTarget | None = None, *, clock: Clock | None = None
+        self,
+        projection: Projection[Any] | str,
+        store: StoreTarget | None = None,
+        *,
+        generation: int | None = None,
+        clock: Clock | None = None,
     ) -> None:
         """Open a reader.
 
         :param projection: the projection, for states of its model; or only its name, for plain dicts.
         :param store: a SQLAlchemy URL or engine; from the environment variable ``EVERWHEN_STORE`` if left out.
+        :param generation: the number of the generation to ask: what was *said* before a projection was rebuilt. Left
+            out, the one that answers; a switch to another one is noticed within about a second.
         :param clock: what ``now`` is; the machine's clock by default.
         """
         name = projection if isinstance(projection, str) else projection.name
         states: Any = _reader.DictStates() if isinstance(projection, str) else _reader.ModelStates(projection)
-        super().__init__(name, states, open_store(store), clock or SystemClock())
+        super().__init__(name, states, open_store(store), clock or SystemClock(), generation=generation)
 
 
 def _or_environment(target: Any, variable: str, argument: str, example: str) -> Any:

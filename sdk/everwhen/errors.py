@@ -30,6 +30,7 @@
     │   ├── StoreMismatch           its tables are of another schema version, or not ours
     │   ├── GenerationMismatch      it was built by another version or other code of the projection
     │   ├── ProjectionNotFound      nothing has been projected under that name
+    │   │   └── GenerationNotFound  it has no generation of that number
     │   └── Fenced                  another worker has claimed the partition
     ├── RecordError                 one record of the log cannot be applied; carries its position
     │   ├── MalformedRecord         bytes, headers or key that cannot be read
@@ -181,6 +182,10 @@ class GenerationMismatch(StoreError):
 
 class ProjectionNotFound(StoreError):
     """The store holds nothing under this projection's name."""
+
+
+class GenerationNotFound(ProjectionNotFound):
+    """The store holds no generation of this number: it was never built, or it was dropped."""
 
 
 class Fenced(StoreError):

@@ -10,7 +10,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from everwhen.errors import ArgumentError
@@ -50,6 +50,9 @@ class Basis(Mapping[int, Mark]):
     """``(partition, mark)`` in the order of the partitions."""
     known_at: Micros | None = None
     """If set, the basis leaves out the records below the marks that were recorded after this instant."""
+    generation: int | None = field(default=None, compare=False)
+    """The number of the generation that gave it, which is asked again while it is there; part of the token, but two
+    bases that hold the same records are equal. ``None``: whichever answers."""
     troubles: tuple[tuple[int, str], ...] = field(default=(), compare=False, repr=False)
     """``(partition, error class)`` of those that stood still when it was taken; not part of the basis or its token."""
 
@@ -86,7 +89,12 @@ class Basis(Mapping[int, Mark]):
         return lowest if lowest >= 0 else None
 
     def __str__(self) -> str:
-        flat = [self.topic, self.known_at, *(n for partition, mark in self.marks for n in (partition, *mark))]
+        flat = [
+            self.topic,
+            self.generation,
+            self.known_at,
+            *(n for partition, mark in self.marks for n in (partition, *mark)),
+        ]
         return _PREFIX + base64.urlsafe_b64encode(json.dumps(flat, separators=(",", ":")).encode()).decode().rstrip("=")
 
     @classmethod
@@ -100,18 +108,18 @@ class Basis(Mapping[int, Mark]):
             if body == token:
                 raise ValueError
             flat = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
-            topic, known_at, numbers = flat[0], flat[1], flat[2:]
+            topic, generation, known_at, numbers = flat[0], flat[1], flat[2], flat[3:]
             if not isinstance(topic, str) or len(numbers) % 3 or any(type(n) is not int for n in numbers):
                 raise ValueError
-            if known_at is not None and type(known_at) is not int:
+            if any(n is not None and type(n) is not int for n in (generation, known_at)):
                 raise ValueError
             triples = zip(numbers[::3], numbers[1::3], numbers[2::3], strict=True)
             marks = {partition: Mark(offset, watermark) for partition, offset, watermark in triples}
-            return cls.of(topic, marks, known_at)
+            return replace(cls.of(topic, marks, known_at), generation=generation)
         except (ValueError, TypeError, IndexError, KeyError, binascii.Error):
             raise ArgumentError(
                 "this is not a basis; use answer.basis, or the token that str(answer.basis) gave"
             ) from None
 
 
-_PREFIX = "b1."
+_PREFIX = "b2."

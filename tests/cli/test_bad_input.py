@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from everwhen.cli.exits import Exit
+from everwhen.positions import Basis
 from tests.cli.workspace import LOG, STORE, Finished, Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SECRET = "hunter2"
+BASIS = str(Basis.of("bank.accounts", {}))
 ON_FILES = ("--log", LOG, "--store", STORE)
 DOWN = f"postgresql+psycopg://ada:{SECRET}@127.0.0.1:1/bank"
 
@@ -79,7 +81,7 @@ BAD = {
         "--valid-at lies outside",
     ),
     "two points of knowledge": (
-        ("get", "account", "a", "--store", STORE, "--known-at", "2026-03-01T00:00:00Z", "--basis", "b1.x"),
+        ("get", "account", "a", "--store", STORE, "--known-at", "2026-03-01T00:00:00Z", "--basis", BASIS),
         Exit.USAGE,
         "known_at or basis",
     ),

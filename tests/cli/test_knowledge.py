@@ -46,7 +46,7 @@ def test_diff_names_fields_and_events(told: Workspace) -> None:
     assert told.run("diff", "account", "acc-1", "now", f"now,known={known}", *FROM_STORE).code == Exit.DONE
 
 
-@pytest.mark.parametrize("point", ["yesterday", "now,basis=b1.x", "now,since=x", "now,known=yesterday", "now,basis"])
+@pytest.mark.parametrize("point", ["yesterday", "now,basis=b2.x", "now,since=x", "now,known=yesterday", "now,basis"])
 def test_a_point_that_cannot_be_meant_is_said(told: Workspace, point: str) -> None:
     """In one line."""
     done = told.run("diff", "account", "acc-1", point, "now", *FROM_STORE)

@@ -20,7 +20,7 @@ def test_get_json(told: Workspace) -> None:
     done = told.run("get", "account", "acc-1", *FROM_STORE, "--valid-at", "2026-03-03T12:00:00Z", "--json")
     assert (done.code, done.err) == (Exit.DONE, "")
     answer = done.document
-    assert answer.pop("basis").startswith("b1.")
+    assert answer.pop("basis").startswith("b2.")
     assert answer.pop("recorded_at").endswith("Z")
     assert answer.pop("watermark").endswith("Z")
     assert answer.pop("position")["topic"] == "bank.accounts"
@@ -117,7 +117,7 @@ def test_history(told: Workspace) -> None:
     done = told.run("history", "account", "acc-2", *FROM_STORE, "--json")
     assert done.code == Exit.DONE
     assert done.document["status"] == "found"
-    assert done.document["basis"].startswith("b1.")
+    assert done.document["basis"].startswith("b2.")
     assert [(v["event_id"], v["state"]) for v in done.document["versions"]] == [
         ("e3", {"owner": "ben", "balance": "0"}),
         ("e4", None),

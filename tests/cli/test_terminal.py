@@ -45,6 +45,11 @@ class Way:
 WAYS = {
     "worker": Way(("bank:account", *FROM_LOG, *FROM_STORE, "--until-end")),
     "lag": Way(("account", *FROM_LOG, *FROM_STORE), titles="PARTITION"),
+    "rebuild": Way(("bank:newer", *FROM_LOG, *FROM_STORE), shown="generation 2"),
+    "generations": Way(("account", *FROM_STORE), titles="GENERATION"),
+    "compare": Way(("account", "1", "1", *FROM_STORE)),
+    "switch": Way(("account", "1", *FROM_STORE), Exit.USAGE),
+    "drop": Way(("account", "1", *FROM_STORE), Exit.USAGE),
     "get": Way(("account", "acc-1", *FROM_STORE), shown="found"),
     "history": Way(("account", "acc-1", *FROM_STORE), titles="VALID FROM"),
     "snapshot": Way(("account", *FROM_STORE), titles="ENTITY"),

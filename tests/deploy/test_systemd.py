@@ -14,7 +14,11 @@ from tests.cli.commands import parse
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "everwhen-worker@.service"
 MENDED_BY_A_RESTART = {Exit.FAULT, Exit.LOG_UNAVAILABLE, Exit.STORE_UNAVAILABLE}
-NOT_OF_A_WORKER = set(range(Exit.BEFORE_FIRST, Exit.CONTINUITY)) | {Exit.INTERRUPTED, Exit.PIPE_CLOSED}
+NOT_OF_A_WORKER = set(range(Exit.BEFORE_FIRST, Exit.CONTINUITY)) | {
+    Exit.DIFFERENT,
+    Exit.INTERRUPTED,
+    Exit.PIPE_CLOSED,
+}
 """Answers to a question, Ctrl-C, and a pipe: no supervisor meets them."""
 
 

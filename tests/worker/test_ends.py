@@ -29,8 +29,8 @@ class Locked(SqlStore):
         self.tries = 0
         self._other = other
 
-    def prepare(self, blueprint: Blueprint) -> Generation:
-        generation = super().prepare(blueprint)
+    def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
+        generation = super().prepare(blueprint, number)
         self._other.execute("BEGIN IMMEDIATE")
         return generation
 

@@ -31,8 +31,8 @@ def test_an_end_is_not_reached_before_everything_is_claimed(
     with scene.worker() as worker:
         prepare = worker._store.prepare
 
-        def prepare_and_cut(plan: Blueprint) -> Generation:
-            generation = prepare(plan)
+        def prepare_and_cut(plan: Blueprint, number: int | None) -> Generation:
+            generation = prepare(plan, number)
             proxy.refuse()
             return generation
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import click
 
+from everwhen.cli.compare import compare
 from everwhen.cli.completion import completion
 from everwhen.cli.continuity import continuity
 from everwhen.cli.exits import OUTCOMES, Exit, exit_of
+from everwhen.cli.generations import drop, generations, switch
 from everwhen.cli.group import Group
 from everwhen.cli.knowledge import changes, diff, explain
 from everwhen.cli.lag import lag
@@ -20,6 +22,7 @@ from everwhen.cli.options import option
 from everwhen.cli.output import without_passwords
 from everwhen.cli.quarantine import quarantine
 from everwhen.cli.query import get, history, join, snapshot
+from everwhen.cli.rebuild import rebuild
 from everwhen.cli.schema import schema
 from everwhen.cli.topic import topic
 from everwhen.cli.worker import worker
@@ -71,6 +74,7 @@ def app(*, traceback: bool) -> None:
 
 for command in (
     *(worker, lag),
+    *(rebuild, generations, compare, switch, drop),
     *(get, history, snapshot, join, explain, diff, changes),
     *(quarantine, continuity, topic, schema),
     completion,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from everwhen.cli.targets import load_projection
+from everwhen.cli.targets import load_projection, numbered
 from everwhen.connect import Reader
 from everwhen.errors import NotStored
 
@@ -22,14 +22,15 @@ class Source(NamedTuple):
 def asking(name: str, store: str | None) -> Iterator[Source]:
     """Open the reader of a projection.
 
-    :param name: the projection's name, or MODULE:PROJECTION.
+    :param name: the projection's name, or MODULE:PROJECTION; with @N behind it, generation N.
     :raises NotStored: what the block raises of it, with what to type instead.
     """
-    if ":" in name:
-        projection = load_projection(name)
-        source = Source(Reader(projection, store), projection.name)
+    target, generation = numbered(name)
+    if ":" in target:
+        projection = load_projection(target)
+        source = Source(Reader(projection, store, generation=generation), projection.name)
     else:
-        source = Source(Reader(name, store), name)
+        source = Source(Reader(target, store, generation=generation), target)
     try:
         with source.reader:
             yield source

@@ -13,7 +13,7 @@ from everwhen.cli.documents import shown
 from everwhen.cli.group import Group
 from everwhen.cli.options import json_option, kafka_option, log_option, log_target, option, store_option
 from everwhen.cli.output import to_json, write_line, write_rows
-from everwhen.cli.targets import load_projection
+from everwhen.cli.targets import load_projection, named, numbered
 from everwhen.connect import open_log, open_store
 from everwhen.errors import ArgumentError
 from everwhen.instants import from_micros
@@ -50,7 +50,7 @@ def show(name: str, *, store: str | None, as_json: bool) -> None:
 
     On a terminal two tables; elsewhere lines of tab-separated columns: partition, next offset, error, from, to; then,
     after an empty line: partition, instant, what was decided, from, to, reason. NAME is the projection's name or
-    MODULE:PROJECTION.
+    MODULE:PROJECTION (NAME@2: its generation 2).
 
     With --json: one object with partitions and decisions.
 
@@ -83,7 +83,8 @@ def accept_gap(
     """Go on without records that the log does not hold any more.
 
     The partition is put to the beginning of what the log holds. What its entities were meanwhile is not known; the gap
-    is kept for good, and explain shows it. NAME is the projection's name or MODULE:PROJECTION.
+    is kept for good, and explain shows it. NAME is the projection's name or MODULE:PROJECTION (NAME@2: its generation
+    2).
 
     \b
     Example:
@@ -118,11 +119,12 @@ def roll_back(target: str, *, partition: int, to_offset: int, reason: str, store
       everwhen continuity roll-back bank:account --partition 0 --to-offset 1200 --reason "broker 2 lost its disk"
     """
     _check(reason)
-    projection = load_projection(target)
+    code, generation = numbered(target)
+    projection = load_projection(code)
     place = f"partition {partition} of projection {projection.name}"
     _confirm(yes, f"{place} goes back to offset {to_offset}; what the records from there on did is removed")
     with closing(open_store(store)) as opened:
-        done = roll_back_partition(projection, opened, partition, to_offset, reason)
+        done = roll_back_partition(projection, opened, partition, to_offset, reason, generation=generation)
     write_line(f"{place}: from {done.stood} back to {to_offset}, {done.entities} entities folded again. {_AGAIN}")
 
 
@@ -137,7 +139,7 @@ def restart(name: str, *, reason: str, log: str | None, kafka: tuple[str, ...], 
     """Throw away what a projection holds, and begin with the topic as it is now.
 
     For a topic that was made again, or a cluster that was replaced. No earlier answer can be given again. NAME is the
-    projection's name or MODULE:PROJECTION.
+    projection's name or MODULE:PROJECTION (NAME@2: its generation 2).
 
     \b
     Example:
@@ -161,7 +163,8 @@ def accept_partitions(name: str, *, reason: str, store: str | None, yes: bool) -
     """Read the partitions that a topic was given since the store was built.
 
     They are read from their beginning. An entity that has records in an old one and in a new one goes on in the old
-    one only: those in the new one are kept aside (SplitEntity). NAME is the projection's name or MODULE:PROJECTION.
+    one only: those in the new one are kept aside (SplitEntity). NAME is the projection's name or MODULE:PROJECTION
+    (NAME@2: its generation 2).
 
     \b
     Example:
@@ -179,7 +182,7 @@ def accept_partitions(name: str, *, reason: str, store: str | None, yes: bool) -
 @contextmanager
 def _deciding(name: str, store: str | None) -> Iterator[StoreContinuity]:
     with closing(open_store(store)) as opened:
-        yield opened.continuity(load_projection(name).name if ":" in name else name)
+        yield opened.continuity(*named(name))
 
 
 def _check(reason: str) -> None:

@@ -49,6 +49,7 @@ class Exit(IntEnum):
     QUARANTINED = 15
     NOT_STORED = 16
     CONTINUITY = 17
+    DIFFERENT = 18
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -94,6 +95,7 @@ OUTCOMES = (
     Outcome(Exit.QUARANTINED, "an event of the entity cannot be applied", (EntityQuarantined,), Status.QUARANTINED),
     Outcome(Exit.NOT_STORED, "an earlier belief that only MODULE:PROJECTION can fold", (NotStored,)),
     Outcome(Exit.CONTINUITY, "the log does not go on where the store stands", (ContinuityError,)),
+    Outcome(Exit.DIFFERENT, "two generations of a projection say different things"),
     Outcome(Exit.INTERRUPTED, "interrupted from the keyboard"),
     Outcome(Exit.PIPE_CLOSED, "whoever read the output went away"),
 )

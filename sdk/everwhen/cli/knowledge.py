@@ -47,8 +47,8 @@ def explain(
 
     First the answer, as get prints it; then the events in the order of folding; then every correction and retraction
     of the entity with the event that it withdrew, records that came under an event id that was taken, decisions about
-    gaps in the log, and records that were discarded. NAME is the projection's name or MODULE:PROJECTION; only with the
-    latter are the contents of events shown.
+    gaps in the log, and records that were discarded. NAME is the projection's name or MODULE:PROJECTION (NAME@2: its
+    generation 2); only with the latter are the contents of events shown.
 
     With --json: one object with answer (as get --json), events, withdrawn, conflicts, discarded and decisions.
 
@@ -79,7 +79,7 @@ def diff(name: str, entity: str, before: str, after: str, *, store: str | None, 
 
     A point is an instant or "now", and may say what was known: 2026-03-01T12:00:00Z,known=2026-03-05T00:00:00Z or
     now,basis=TOKEN. Fields that differ come first, then events that are folded into the second answer only (+) and
-    into the first only (-). NAME is the projection's name or MODULE:PROJECTION.
+    into the first only (-). NAME is the projection's name or MODULE:PROJECTION (NAME@2: its generation 2).
 
     With --json: one object with before and after (as get --json), changes (path, before, after), added and removed.
 
@@ -114,7 +114,8 @@ def changes(name: str, *, since: str | None, store: str | None, valid_at: dateti
 
     They are ordered by entity id. On a terminal a table; elsewhere lines of tab-separated columns: entity, the instant
     from which on what is believed has changed, status, state as JSON at --valid-at. Then the token to go on from is
-    written to standard error. NAME is the projection's name or MODULE:PROJECTION. Streams in constant memory.
+    written to standard error. NAME is the projection's name or MODULE:PROJECTION (NAME@2: its generation 2). Streams
+    in constant memory.
 
     With --json: a line for each, with valid_from and answer (as get --json), and a last line with the new basis.
 

@@ -14,7 +14,7 @@ import click
 from everwhen.cli.documents import shown
 from everwhen.cli.options import json_option, kafka_option, log_option, log_target, option, store_option
 from everwhen.cli.output import to_json, write_line, write_rows
-from everwhen.cli.targets import load_projection
+from everwhen.cli.targets import named
 from everwhen.connect import open_log, open_store
 from everwhen.errors import LogError, LogUnavailable
 from everwhen.instants import Micros, from_micros
@@ -59,7 +59,7 @@ def lag(
     With --watch also offsets per second since the look before, and the seconds left until the gap is closed if it goes
     on so; an empty line comes between two looks. On a terminal a table; elsewhere lines of tab-separated columns:
     partition, next offset, end, gap, lag, claim, owner, rate, left, expires, stopped by. NAME is the projection's name
-    or MODULE:PROJECTION.
+    or MODULE:PROJECTION (NAME@2: its generation 2).
 
     Where the topic does not keep its records for ever, expires says after how many seconds the next unread record may
     be deleted, or how many records would be deleted before it if their size is what counts; with an exclamation mark if
@@ -75,7 +75,7 @@ def lag(
         opened = stack.enter_context(closing(open_store(store)))
         target = log_target(log, kafka)
         source = stack.enter_context(closing(open_log(target))) if target is not None else None
-        asked = opened.continuity(load_projection(name).name if ":" in name else name)
+        asked = opened.continuity(*named(name))
         for number, look in enumerate(_looks(asked, source, watch)):
             if as_json:
                 write_line(to_json(look.document()))

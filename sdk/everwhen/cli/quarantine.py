@@ -12,7 +12,7 @@ from everwhen.cli.documents import shown
 from everwhen.cli.group import Group
 from everwhen.cli.options import json_option, option, store_option
 from everwhen.cli.output import to_json, write_fields, write_line, write_rows
-from everwhen.cli.targets import load_projection
+from everwhen.cli.targets import named
 from everwhen.connect import open_store
 from everwhen.errors import ArgumentError
 from everwhen.instants import from_micros
@@ -43,7 +43,7 @@ def list_(name: str, *, store: str | None, as_json: bool) -> None:
 
     A record that failed parks its entity; those behind it wait. On a terminal a table; elsewhere lines of
     tab-separated columns: position, entity, status, what is asked for, tries, when it was recorded, error. NAME is the
-    projection's name or MODULE:PROJECTION.
+    projection's name or MODULE:PROJECTION (NAME@2: its generation 2).
 
     With --json: a line for each. Neither shows what a record holds.
 
@@ -71,7 +71,8 @@ def list_(name: str, *, store: str | None, as_json: bool) -> None:
 def show(name: str, partition: int, offset: int, *, store: str | None, payload: bool, as_json: bool) -> None:
     """Print one record that is kept aside: why, since when, and what is asked for.
 
-    What it holds is shown with --payload only. NAME is the projection's name or MODULE:PROJECTION.
+    What it holds is shown with --payload only. NAME is the projection's name or MODULE:PROJECTION (NAME@2: its
+    generation 2).
 
     \b
     Example:
@@ -101,7 +102,7 @@ def retry(
     """Have records tried again: one with all that waits behind it, those of an entity, or all.
 
     Do it when the handlers were mended and the workers run with them. NAME is the projection's name or
-    MODULE:PROJECTION.
+    MODULE:PROJECTION (NAME@2: its generation 2).
 
     \b
     Example:
@@ -126,7 +127,8 @@ def retry(
 def discard(name: str, partition: int, offset: int, *, reason: str, store: str | None) -> None:
     """Have one record left out for good; what waits behind it is tried again.
 
-    Its row is kept. A rebuild from the log meets it again. NAME is the projection's name or MODULE:PROJECTION.
+    Its row is kept. A rebuild from the log meets it again. NAME is the projection's name or MODULE:PROJECTION (NAME@2:
+    its generation 2).
 
     \b
     Example:
@@ -144,7 +146,7 @@ def discard(name: str, partition: int, offset: int, *, reason: str, store: str |
 def _asking(name: str, store: str | None) -> Iterator[StoreQuarantine]:
     opened = open_store(store)
     try:
-        yield opened.quarantine(load_projection(name).name if ":" in name else name)
+        yield opened.quarantine(*named(name))
     finally:
         opened.close()
 

@@ -85,9 +85,10 @@ def history(
     """Print all versions of one entity.
 
     They come in the order of valid time, future ones included; of several events at one instant the last one's is
-    listed. NAME is the projection's name or MODULE:PROJECTION. On a terminal a table; elsewhere lines of tab-separated
-    columns: valid from (until the next line's), recorded at, event type, state as JSON ("-" where it is deleted). With
-    --audit the columns are: known from, known to, valid from, valid to, event type, state.
+    listed. NAME is the projection's name or MODULE:PROJECTION (NAME@2: its generation 2). On a terminal a table;
+    elsewhere lines of tab-separated columns: valid from (until the next line's), recorded at, event type, state as
+    JSON ("-" where it is deleted). With --audit the columns are: known from, known to, valid from, valid to, event
+    type, state.
 
     With --json: one object with projection, entity_id, status, versions, basis and incomplete. A version has state,
     valid_from, valid_to, recorded_at, superseded_at, event_id, event_type and position; with --audit also known_from,
@@ -150,8 +151,9 @@ def snapshot(
     """Print the states of all entities at an instant.
 
     They are ordered by entity id and computed at one basis; entities without a state are left out. NAME is the
-    projection's name or MODULE:PROJECTION. Streams in constant memory. On a terminal a table; elsewhere
-    lines of tab-separated columns: entity, status, valid from, state as JSON ("-" where the entity is deleted).
+    projection's name or MODULE:PROJECTION (NAME@2: its generation 2). Streams in constant memory. On a terminal a
+    table; elsewhere lines of tab-separated columns: entity, status, valid from, state as JSON ("-" where the entity is
+    deleted).
 
     With --json: a line for each entity, with the object that get --json prints. The exit code is 0, also when there
     is no entity, unless an answer is not_yet_projected or quarantined: then it is that answer's.
@@ -189,8 +191,9 @@ def join(
 
     FILE, or standard input, has lines of CSV in UTF-8: entity id, instant. A first line that says entity_id,valid_at
     is left out. There is a line for each, in the same order, computed at one basis. NAME is the projection's name or
-    MODULE:PROJECTION. Streams in constant memory, a few thousand lines at a time. On a terminal a table; elsewhere
-    lines of tab-separated columns: entity, instant, status, valid from, state as JSON ("-" where there is none).
+    MODULE:PROJECTION (NAME@2: its generation 2). Streams in constant memory, a few thousand lines at a time. On a
+    terminal a table; elsewhere lines of tab-separated columns: entity, instant, status, valid from, state as JSON ("-"
+    where there is none).
 
     With --json: a line for each, with the object that get --json prints. The exit code is 0, also where there is no
     state, unless an answer is truncated, not_yet_projected or quarantined: then it is that answer's.

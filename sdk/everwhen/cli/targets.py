@@ -23,6 +23,34 @@ def load_projection(target: str) -> Projection[Any]:
     return _load(target, Projection, "projection")
 
 
+def named(name: str) -> tuple[str, int | None]:
+    """Return the name of a projection, given as such or as MODULE:PROJECTION, and the generation that is meant."""
+    target, number = numbered(name)
+    return (load_projection(target).name if ":" in target else target), number
+
+
+def projection_name(name: str) -> str:
+    """Return the name of a projection, for a command that is not about one generation.
+
+    :raises ArgumentError: if one is named.
+    """
+    projection, number = named(name)
+    if number is not None:
+        raise ArgumentError(f"leave @{number} out: this is about all generations of {projection}, or names them itself")
+    return projection
+
+
+def numbered(name: str) -> tuple[str, int | None]:
+    """Split ``account@2``: generation 2 of account; without a number it is the one that answers.
+
+    :raises ArgumentError: if what stands behind the @ is no number.
+    """
+    target, at, number = name.partition("@")
+    if at and not (number.isascii() and number.isdigit() and int(number)):
+        raise ArgumentError(f"{name!r} names no generation: write it like {target}@2, or leave the @ out")
+    return target, int(number) if at else None
+
+
 def load_topic(target: str) -> Topic:
     """Import ``MODULE:TOPIC``; see :func:`_load`."""
     return _load(target, Topic, "topic")

@@ -16,7 +16,7 @@ import click
 from everwhen.cli import logs, progress
 from everwhen.cli.exits import exit_of
 from everwhen.cli.options import kafka_option, log_option, log_target, option, store_option
-from everwhen.cli.targets import load_projection
+from everwhen.cli.targets import load_projection, numbered
 from everwhen.connect import Worker
 from everwhen.errors import EverwhenError
 from everwhen.projection import Projection
@@ -112,7 +112,8 @@ def worker(
     # again and again, for a quarter of a busy worker's time. This process is ours, so its settings are.
     gc.set_threshold(50_000, 20, 100)
     try:
-        projection = load_projection(target)
+        code, generation = numbered(target)
+        projection = load_projection(code)
         with (
             _watched(projection, http, ready_lag, live_fetch, live_loop) as observer,
             progress.bar() if with_bar else progress.lines() as show,
@@ -122,6 +123,7 @@ def worker(
                 store,
                 group=group,
                 partitions=partitions or None,
+                generation=generation,
                 progress=show,
                 observer=observer,
             ) as running,

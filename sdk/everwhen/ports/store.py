@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 from everwhen.instants import Micros
 from everwhen.ports.continuity import Applied, Decision, StoreContinuity, Trouble
+from everwhen.ports.generations import StoreGenerations
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.quarantine import StoreQuarantine
 from everwhen.positions import Basis, Mark
@@ -237,6 +238,14 @@ class StoreReader(Protocol):
         """
         ...
 
+    def believed(self, basis: Basis) -> AbstractContextManager[Iterator[tuple[Head, list[Version]]]]:
+        """Stream every entity with all versions believed of it at a basis, in one snapshot.
+
+        They are ordered by entity id, by code points, and its versions by ``(valid_from, offset)``. For an entity of
+        which that belief is not kept as rows there are those that are; its head tells.
+        """
+        ...
+
     def snapshot(self, as_of: AsOf) -> AbstractContextManager[tuple[Basis, Iterator[Found]]]:
         """Stream every entity that has a version at or before the instant, ordered by entity id, in one snapshot."""
         ...
@@ -254,10 +263,13 @@ class Store(Protocol):
         """Where it is, without secrets, for messages."""
         ...
 
-    def prepare(self, blueprint: Blueprint) -> Generation:
+    def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
         """Make sure that tables and a generation for the projection are there; create what is missing.
 
-        :raises GenerationMismatch: if the generation was built by another version or other code.
+        :param number: of the generation to return; left out, the one that answers if this code built it, else the
+            newest one that this code built.
+        :raises GenerationNotFound: if there is none of this number.
+        :raises GenerationMismatch: if it was built by another version or other code, or all of them were.
         :raises StoreMismatch: if the tables are of another schema version.
         :raises StoreUnavailable: if the database cannot be reached.
         """
@@ -358,24 +370,47 @@ class Store(Protocol):
         """
         ...
 
-    def quarantine(self, projection: str) -> StoreQuarantine:
-        """Open what is kept aside of the generation that answers for the projection.
+    def generations(self, projection: str) -> StoreGenerations:
+        """Open the generations of a projection. Asks the database nothing yet."""
+        ...
+
+    def find(self, projection: str, number: int | None = None) -> Generation:
+        """Return the generation that answers for the projection, or the one of a number.
 
         :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
         """
         ...
 
-    def continuity(self, projection: str) -> StoreContinuity:
-        """Open what can be decided about the generation that answers for the projection.
+    def standing_for(self, projection: str, number: int) -> Generation:
+        """Return the generation that answers as the one of a number does: that one or, if it was dropped, its like.
 
         :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: if it was never there, or other code built all that is left.
         """
         ...
 
-    def reader(self, projection: str) -> StoreReader:
-        """Open the generation that answers for the projection.
+    def quarantine(self, projection: str, number: int | None = None) -> StoreQuarantine:
+        """Open what is kept aside of the generation that answers for the projection, or of the one of a number.
 
         :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
+        """
+        ...
+
+    def continuity(self, projection: str, number: int | None = None) -> StoreContinuity:
+        """Open what can be decided about the generation that answers for the projection, or the one of a number.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
+        """
+        ...
+
+    def reader(self, projection: str, number: int | None = None) -> StoreReader:
+        """Open the generation that answers for the projection, or the one of a number.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
         """
         ...
 

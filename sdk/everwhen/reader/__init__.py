@@ -5,6 +5,7 @@ from __future__ import annotations
 from everwhen.reader.answer import Answer, History, Status, Version
 from everwhen.reader.audit import Audit, Belief
 from everwhen.reader.changes import Changed, Changes
+from everwhen.reader.compare import Comparison, Difference
 from everwhen.reader.diff import Diff, FieldChange
 from everwhen.reader.explanation import Discarded, Explanation, Fact, Withdrawn
 from everwhen.reader.incomplete import Incomplete
@@ -21,8 +22,10 @@ __all__ = [
     "Belief",
     "Changed",
     "Changes",
+    "Comparison",
     "DictStates",
     "Diff",
+    "Difference",
     "Discarded",
     "Explanation",
     "Fact",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from everwhen.instants import Micros, from_micros
 from everwhen.ports.store import AsOf, Found, Generation, StoreJoin, StoreReader, VersionRow
 from everwhen.positions import Basis, Position
+from everwhen.projection import Fold
 from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version
 from everwhen.reader.chronicle import Chronicle
@@ -66,7 +68,7 @@ class Answering(Generic[S]):
             status, rows = Status.NOT_YET_PROJECTED, ()
         else:
             if folded:
-                chronicle, fold = Chronicle(self._store.rows(entity_id)), self._states.folding(entity_id)
+                chronicle, fold = self._chronicle(entity_id)
                 rows, good = chronicle.replayed(fold).history(self._as_of), chronicle.is_good(self._as_of, fold)
             status = self.history_status(found.head, exists=bool(rows)) if good else Status.QUARANTINED
         return History(
@@ -98,12 +100,15 @@ class Answering(Generic[S]):
         as_of = self._as_of
         if as_of.basis is not None:
             return as_of.basis
-        return marks if as_of.known_at is None else Basis(marks.topic, marks.marks, as_of.known_at)
+        return marks if as_of.known_at is None else replace(marks, known_at=as_of.known_at, troubles=())
 
     def _fold_at(self, entity_id: str, valid_at: Micros) -> tuple[VersionRow | None, bool]:
         """Fold the events that count, where the belief asked for is not kept as rows; say if its basis is good."""
-        chronicle, fold = Chronicle(self._store.rows(entity_id)), self._states.folding(entity_id)
+        chronicle, fold = self._chronicle(entity_id)
         return chronicle.fold_at(valid_at, self._as_of, fold), chronicle.is_good(self._as_of, fold)
+
+    def _chronicle(self, entity_id: str) -> tuple[Chronicle, Fold]:
+        return Chronicle(self._store.rows(entity_id)), self._states.folding(entity_id, self._generation)
 
     def _is_ahead(self, found: Found) -> bool:
         """Whether more is asked for than is projected, in the entity's partition or, while that is unknown, in any."""

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar
 from everwhen.event import Event, Retracted
 from everwhen.instants import from_micros
 from everwhen.ports.continuity import Decision
-from everwhen.ports.store import AsOf
+from everwhen.ports.store import AsOf, Generation
 from everwhen.positions import Position
 from everwhen.projection.rows import Conflict, Version
 from everwhen.reader.answer import Answer
@@ -111,13 +111,14 @@ class Explaining:
 
     :param chronicle: the entity's rows.
     :param states: decodes events.
-    :param topic: the topic's name.
+    :param generation: what they are stored in.
     """
 
-    def __init__(self, chronicle: Chronicle, states: States[Any], topic: str) -> None:
+    def __init__(self, chronicle: Chronicle, states: States[Any], generation: Generation) -> None:
         self._chronicle = chronicle
         self._states = states
-        self._topic = topic
+        self._generation = generation
+        self._topic = generation.topic
 
     def events(self, as_of: AsOf, *, folded: bool = False) -> tuple[Fact, ...]:
         """Return what is folded into the answer at a point of both axes.
@@ -125,7 +126,7 @@ class Explaining:
         :param folded: the answer was folded, so the basis may be one that is not good.
         """
         if folded and (head := self._chronicle.rows.head) is not None:
-            as_of = self._chronicle.last_good(as_of, self._states.folding(head.entity_id))
+            as_of = self._chronicle.last_good(as_of, self._states.folding(head.entity_id, self._generation))
         return self.facts(row for row in self._chronicle.events(as_of) if row.valid_from <= as_of.valid_at)
 
     def decisions(self, decided: Iterable[Decision]) -> tuple[Decision, ...]:

@@ -18,6 +18,7 @@ from everwhen.reader.answering import Answering
 from everwhen.reader.audit import Audit, belief
 from everwhen.reader.changes import Changes
 from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.current import Current
 from everwhen.reader.diff import Diff, field_changes
 from everwhen.reader.explanation import Explaining, Explanation
 from everwhen.reader.incomplete import incomplete_of
@@ -48,16 +49,20 @@ class Reader(Generic[S]):
     :param states: how states are shown.
     :param store: where they are.
     :param clock: what ``now`` is.
+    :param generation: the number of the generation to ask; left out, the one that answers, which a switch is noticed
+        of within about a second.
 
     Thread-safe; every method blocks for one or two round trips to the database.
     """
 
-    def __init__(self, name: str, states: States[S], store: Store, clock: Clock) -> None:
+    def __init__(
+        self, name: str, states: States[S], store: Store, clock: Clock, *, generation: int | None = None
+    ) -> None:
         self._name = name
         self._states = states
         self._store = store
         self._clock = clock
-        self._opened: StoreReader | None = None
+        self._current = Current(store, name, generation)
 
     def __enter__(self) -> Self:
         return self
@@ -99,7 +104,7 @@ class Reader(Generic[S]):
         :raises NotStored: if an earlier belief must be folded and this reader has no projection code.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        reader = self._reader()
+        reader = self._reader(basis)
         return self._ask(reader, entity_id, self._as_of(reader, valid_at, known_at, basis))
 
     def as_believed(self, entity_id: str, instant: datetime) -> Answer[S]:
@@ -141,7 +146,7 @@ class Reader(Generic[S]):
             if known_at is not None or basis is not None:
                 raise ArgumentError("an audit is about every point of knowledge; leave known_at and basis out")
             return self._audit(_check_id(entity_id))
-        reader = self._reader()
+        reader = self._reader(basis)
         asked = self._as_of(reader, None, known_at, basis)
         found, rows = reader.history(_check_id(entity_id), asked)
         return Answering(reader, self._states, asked).history(entity_id, found, rows)
@@ -159,16 +164,17 @@ class Reader(Generic[S]):
         Reads all rows of the entity. Parameters and errors are those of :meth:`get`; :class:`RecordError` too, if a
         stored event cannot be read by today's classes.
         """
-        answer = self.get(entity_id, valid_at=valid_at, known_at=known_at, basis=basis)
+        reader = self._reader(basis)
+        answer = self._ask(reader, entity_id, self._as_of(reader, valid_at, known_at, basis))
         # Read after the answer, so that they hold everything that its basis does.
-        explaining, point = self._explaining(self._reader(), entity_id), _point_of(answer)
+        explaining, point = self._explaining(reader, entity_id), _point_of(answer)
         return Explanation(
             answer=answer,
             events=explaining.events(point, folded=answer.folded),
             withdrawn=explaining.withdrawn(point),
             conflicts=explaining.conflicts(point),
             discarded=explaining.discarded(point),
-            decisions=explaining.decisions(self._reader().decisions()),
+            decisions=explaining.decisions(reader.decisions()),
         )
 
     def diff(self, entity_id: str, a: Point, b: Point) -> Diff[S]:
@@ -179,13 +185,19 @@ class Reader(Generic[S]):
 
         Reads all rows of the entity. Errors are those of :meth:`explain`.
         """
-        reader = self._reader()
-        marks = reader.marks()
-        before, after = (self._ask(reader, entity_id, self._shared(reader, point, marks)) for point in (a, b))
-        explaining = self._explaining(reader, entity_id)
+        points = at(a), at(b)
+        readers = [self._reader(point.basis) for point in points]
+        marks = self._reader().marks()
+        before, after = (
+            self._ask(reader, entity_id, self._shared(reader, point, marks))
+            for reader, point in zip(readers, points, strict=True)
+        )
         folded = [
-            {fact.position: fact for fact in explaining.events(_point_of(each), folded=each.folded)}
-            for each in (before, after)
+            {
+                fact.position: fact
+                for fact in self._explaining(reader, entity_id).events(_point_of(each), folded=each.folded)
+            }
+            for reader, each in zip(readers, (before, after), strict=True)
         ]
         return Diff(
             before=before,
@@ -249,7 +261,7 @@ class Reader(Generic[S]):
 
         Other parameters and errors are those of :meth:`get`.
         """
-        reader = self._reader()
+        reader = self._reader(basis)
         asked = self._as_of(reader, valid_at, known_at, basis)
         answering = Answering(reader, self._states, asked)
 
@@ -279,7 +291,7 @@ class Reader(Generic[S]):
 
         Other parameters and errors are those of :meth:`get`.
         """
-        reader = self._reader()
+        reader = self._reader(basis)
         asked = self._as_of(reader, None, known_at, basis)
         return Join(reader.join(asked), rows, lambda store: Answering(store, self._states, asked))
 
@@ -311,10 +323,8 @@ class Reader(Generic[S]):
 
     # -- from the store's words to ours ----------------------------------------------------------------------------
 
-    def _reader(self) -> StoreReader:
-        if self._opened is None:
-            self._opened = self._store.reader(self._name)
-        return self._opened
+    def _reader(self, basis: Basis | str | None = None) -> StoreReader:
+        return self._current.reader(Basis.parse(basis) if isinstance(basis, str) else basis)
 
     def _marks_if_any(self) -> Basis | None:
         try:
@@ -336,9 +346,9 @@ class Reader(Generic[S]):
         found = reader.find(_check_id(entity_id), asked)
         return Answering(reader, self._states, asked).answer(entity_id, asked.valid_at, found)
 
-    def _shared(self, reader: StoreReader, point: Point, marks: Basis) -> AsOf:
+    def _shared(self, reader: StoreReader, point: At, marks: Basis) -> AsOf:
         """Return a point; one that does not say what was known is as known at ``marks``."""
-        asked = as_of(at(point), self._clock.now(), reader.generation)
+        asked = as_of(point, self._clock.now(), reader.generation)
         return AsOf(asked.valid_at, marks) if asked.basis is None and asked.known_at is None else asked
 
     def _audit(self, entity_id: str) -> Audit[S]:
@@ -347,7 +357,7 @@ class Reader(Generic[S]):
         marks, head = chronicle.rows.marks, chronicle.rows.head
         answering = Answering(reader, self._states, AsOf(0))
         if head is not None and head.unstored_offset is not None:
-            chronicle = chronicle.replayed(self._states.folding(entity_id))
+            chronicle = chronicle.replayed(self._states.folding(entity_id, reader.generation))
         return Audit(
             entity_id=entity_id,
             status=answering.history_status(head, exists=bool(chronicle.rows.versions)),
@@ -363,7 +373,7 @@ class Reader(Generic[S]):
         return None if answer.state is None else self._states.document(answer.state)
 
     def _explaining(self, reader: StoreReader, entity_id: str) -> Explaining:
-        return Explaining(Chronicle(reader.rows(entity_id)), self._states, reader.generation.topic)
+        return Explaining(Chronicle(reader.rows(entity_id)), self._states, reader.generation)
 
 
 def _check_id(entity_id: Any) -> str:

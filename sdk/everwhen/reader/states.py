@@ -25,10 +25,10 @@ class States(Protocol[S]):
         """Turn a stored state into what the caller gets."""
         ...
 
-    def folding(self, entity_id: str) -> Fold:
+    def folding(self, entity_id: str, generation: Generation) -> Fold:
         """Return the function that applies one stored event of the entity.
 
-        :raises NotStored: without the projection's code.
+        :raises NotStored: without the code that built the generation.
         """
         ...
 
@@ -64,8 +64,18 @@ class ModelStates(Generic[M]):
             ) from None
         return model
 
-    def folding(self, entity_id: str) -> Fold:
-        """Return the function that applies one stored event."""
+    def folding(self, entity_id: str, generation: Generation) -> Fold:
+        """Return the function that applies one stored event.
+
+        :raises NotStored: if other code built the generation: what it believed cannot be folded by this.
+        """
+        ours = self._projection.version, self._projection.fingerprint
+        if ours != (generation.version, generation.fingerprint):
+            raise NotStored(
+                f"what was believed of entity {entity_id!r} at this basis is not kept as rows, and this program is "
+                f"not the code that built generation {generation.number} of projection {generation.projection} "
+                f"(version {generation.version}, code {generation.fingerprint[:12]}): ask with that code"
+            )
         return Folder(self._projection).fold
 
     def document(self, state: Any) -> Any:
@@ -94,7 +104,7 @@ class DictStates:
         """Return nothing: there are no event classes here."""
         return None
 
-    def folding(self, entity_id: str) -> Fold:
+    def folding(self, entity_id: str, generation: Generation) -> Fold:
         """Refuse: there are no handlers here."""
         raise NotStored(
             f"what was believed of entity {entity_id!r} at this basis is not kept as rows; it can be folded by a "

@@ -1,15 +1,19 @@
-"""Which generations a store holds: creating its tables, and finding the generation that answers."""
+"""Which generations a store holds: creating their tables, and finding the one that is asked or written."""
 
 from __future__ import annotations
 
+import json
 import re
 import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Final
 
 from sqlalchemy import Connection, func, insert, inspect, select
 from sqlalchemy.schema import CreateSchema
 
-from everwhen.errors import ArgumentError, GenerationMismatch, ProjectionNotFound, StoreMismatch
+from everwhen.errors import ArgumentError, GenerationMismatch, GenerationNotFound, ProjectionNotFound, StoreMismatch
+from everwhen.ports.generations import Build, State
 from everwhen.ports.store import Blueprint, Generation
 from everwhen.sql.database import Database, use_write_ahead_log
 from everwhen.sql.expressions import POSTGRESQL
@@ -19,6 +23,7 @@ from everwhen.sql.views import HISTORY, create_views
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME_LIMIT: Final = 40
 _RESERVED: Final = frozenset({"meta", "generations", "checkpoints", "decisions"})
+_GENERATION: Final = ("projection", "number", "version", "fingerprint", "topic")
 _PREPARING: Final = 0x65766572_7768656E
 """The key of PostgreSQL's advisory lock under which tables are made: "everwhen" in ASCII."""
 
@@ -30,23 +35,63 @@ class Catalog:
         self._database = database
         self._shared = shared
 
-    def prepare(self, blueprint: Blueprint) -> Generation:
-        """Return the live generation of the projection after creating whatever is missing."""
-        _check_name(blueprint.projection)
+    def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
+        """Return the generation that a worker of this blueprint writes, after creating whatever is missing.
+
+        It is the live one if that was built by the same code, else the newest one that was.
+
+        :param number: of the generation to return instead.
+        :raises GenerationNotFound: if there is none of this number.
+        :raises GenerationMismatch: if it was built by other code, or all of them were.
+        """
+        check_name(blueprint.projection)
         doing = f"preparing projection {blueprint.projection}"
         if self._database.kind != POSTGRESQL:
             with self._database.connection(doing) as connection:
                 use_write_ahead_log(connection)
         with self._database.core(doing) as connection:
             self._create_shared(connection)
-            generation = self._live(connection, blueprint.projection)
-            if generation is None:
-                return self._create_generation(connection, blueprint)
-        self._check_same(generation, blueprint)
-        return generation
+            builds = self.builds(connection, blueprint.projection)
+            if not builds and number is None:
+                return self.create(connection, blueprint, 1, "live")
+            if number is None:
+                return self._matching(builds, blueprint)
+            generation = self.numbered(builds, blueprint.projection, number).generation
+            self.check_same(generation, blueprint)
+            return generation
 
-    def live(self, projection: str) -> Generation:
-        """Return the generation that answers for the projection.
+    def find(self, projection: str, number: int | None = None) -> Generation:
+        """Return the generation that answers for the projection, or the one of a number.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
+        :raises StoreMismatch: if the tables are of another schema version.
+        """
+        builds = self.all(projection)
+        if number is not None:
+            return self.numbered(builds, projection, number).generation
+        return next(build.generation for build in builds if build.state == "live")
+
+    def standing_for(self, projection: str, number: int) -> Generation:
+        """Return the generation that answers as the one of a number does: that one or, if it was dropped, its like.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: if it was never there, or other code built all that is left.
+        """
+        builds = self.all(projection)
+        by_number = {build.generation.number: build.generation for build in builds}
+        if number in by_number:
+            return by_number[number]
+        with self._database.core(f"looking for projection {projection}", reading=True) as connection:
+            dropped = self._dropped(connection, projection, number)
+        live = next(build.generation for build in builds if build.state == "live")
+        for generation in (live, *reversed(by_number.values())):
+            if dropped is not None and replace(dropped, number=generation.number) == generation:
+                return generation
+        return self.numbered(builds, projection, number).generation
+
+    def all(self, projection: str) -> list[Build]:
+        """Return the generations of a projection that are not dropped, in the order of their numbers.
 
         :raises ProjectionNotFound: naming the projections that are there.
         :raises StoreMismatch: if the tables are of another schema version.
@@ -57,8 +102,8 @@ class Catalog:
         with self._database.core(f"looking for projection {projection}", reading=True) as connection:
             if self._exists(connection):
                 self._check_version(connection)
-                if (generation := self._live(connection, projection)) is not None:
-                    return generation
+                if builds := self.builds(connection, projection):
+                    return builds
                 names = self._names(connection)
         raise self._not_found(projection, f"it holds {', '.join(names) or 'no projection at all'}")
 
@@ -92,62 +137,98 @@ class Catalog:
                 "or a fresh store"
             )
 
-    def _live(self, connection: Connection, projection: str) -> Generation | None:
-        generations = self._shared.generations.c
-        row = (
-            connection.execute(
-                select(
-                    generations.projection,
-                    generations.number,
-                    generations.version,
-                    generations.fingerprint,
-                    generations.topic,
-                ).where(generations.projection == projection, generations.state == "live")
-            )
-            .mappings()
-            .one_or_none()
+    def builds(self, connection: Connection, projection: str) -> list[Build]:
+        """Return the generations of a projection that are not dropped, in the order of their numbers."""
+        table = self._shared.generations.c
+        asked = (
+            select(*(table[name] for name in _GENERATION), table.state, table.created_at, table.retired_at)
+            .where(table.projection == projection, table.state != "dropped")
+            .order_by(table.number)
         )
-        return Generation(**row) if row is not None else None
+        return [
+            Build(Generation(*row[: len(_GENERATION)]), *row[len(_GENERATION) :]) for row in connection.execute(asked)
+        ]
+
+    def _dropped(self, connection: Connection, projection: str, number: int) -> Generation | None:
+        table = self._shared.generations.c
+        asked = select(*(table[name] for name in _GENERATION)).where(
+            table.projection == projection, table.number == number, table.state == "dropped"
+        )
+        row = connection.execute(asked).one_or_none()
+        return None if row is None else Generation(*row)
+
+    def numbered(self, builds: Sequence[Build], projection: str, number: int) -> Build:
+        """Return the one of a number.
+
+        :raises GenerationNotFound: if it is not among them.
+        """
+        for build in builds:
+            if build.generation.number == number:
+                return build
+        there = ", ".join(f"{build.generation.number} ({build.state})" for build in builds) or "none"
+        raise GenerationNotFound(
+            f"{self._database.address} holds no generation {number} of projection {projection} any more; there "
+            f"are: {there}. Ask one of these, or the one that answers by leaving the number or the basis out"
+        )
+
+    def _matching(self, builds: Sequence[Build], blueprint: Blueprint) -> Generation:
+        live = next(build.generation for build in builds if build.state == "live")
+        for generation in (live, *(build.generation for build in reversed(builds))):
+            if is_same(generation, blueprint):
+                return generation
+        self.check_same(live, blueprint)
+        return live
 
     def _names(self, connection: Connection) -> list[str]:
         generations = self._shared.generations.c
         names = select(generations.projection).where(generations.state == "live").order_by(generations.projection)
         return list(connection.execute(names).scalars())
 
-    def _create_generation(self, connection: Connection, blueprint: Blueprint) -> Generation:
-        generation = Generation(blueprint.projection, 1, blueprint.version, blueprint.fingerprint, blueprint.topic)
+    def create(self, connection: Connection, blueprint: Blueprint, number: int, state: State) -> Generation:
+        """Make the tables of a new generation, and the views of one that answers."""
+        generation = Generation(blueprint.projection, number, blueprint.version, blueprint.fingerprint, blueprint.topic)
         tables = GenerationTables(self._database.kind, generation.projection, generation.number)
         tables.metadata.create_all(connection, checkfirst=False)
         connection.execute(
             insert(self._shared.generations).values(
-                projection=generation.projection,
-                number=generation.number,
-                version=generation.version,
-                fingerprint=generation.fingerprint,
-                topic=generation.topic,
-                state="live",
+                **asdict(generation),
+                state=state,
                 created_at=time.time_ns() // 1000,
+                columns=json.dumps(blueprint.columns),
             )
         )
-        if self._database.kind == POSTGRESQL:
-            create_views(connection, blueprint, tables)
+        if state == "live" and self._database.kind == POSTGRESQL:
+            create_views(connection, generation.projection, blueprint.columns, tables)
         return generation
 
-    def _check_same(self, generation: Generation, blueprint: Blueprint) -> None:
-        held, ours = _describe(generation), _describe(blueprint)
-        if held != ours:
+    def check_same(self, generation: Generation, blueprint: Blueprint) -> None:
+        """Refuse code that did not build the generation.
+
+        :raises GenerationMismatch: naming the command that builds another one beside it.
+        """
+        if not is_same(generation, blueprint):
             raise GenerationMismatch(
-                f"the store {self._database.address} holds projection {blueprint.projection} {held}; this program "
-                f"has {ours}. States of the two must not be mixed: point this program at a fresh store, or run the "
-                "code that built this one"
+                f"the store {self._database.address} holds projection {blueprint.projection} as generation "
+                f"{generation.number} of {_describe(generation)}; this program has {_describe(blueprint)}. States of "
+                "the two must not be mixed: build another generation beside it with `everwhen rebuild "
+                "MODULE:PROJECTION`, or run the code that built this one"
             )
+
+
+def is_same(generation: Generation, blueprint: Blueprint) -> bool:
+    """Say whether the generation was built by this code."""
+    return _describe(generation) == _describe(blueprint)
 
 
 def _describe(built: Generation | Blueprint) -> str:
     return f"version {built.version}, code {built.fingerprint[:12]}, of topic {built.topic}"
 
 
-def _check_name(projection: str) -> None:
+def check_name(projection: str) -> None:
+    """Refuse what cannot be part of the names of tables.
+
+    :raises ArgumentError: if it is such a name.
+    """
     if _NAME.fullmatch(projection) is None or len(projection) > _NAME_LIMIT:
         raise ArgumentError(
             f"a projection cannot be stored under the name {projection!r}: use lower-case words of letters and digits "

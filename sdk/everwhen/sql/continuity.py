@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-from everwhen.errors import ClusterReplaced, ContinuityError, Repartitioned, TopicRecreated
+from everwhen.errors import ClusterReplaced, ContinuityError, GenerationNotFound, Repartitioned, TopicRecreated
 from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import UNKNOWN_ID, TopicDescription
 from everwhen.ports.store import Claim, Generation
@@ -53,7 +53,7 @@ class PartitionTroubles:
     def note_new_partitions(self, connection: Connection, generation: Generation, topic: TopicDescription) -> None:
         """Keep how many partitions a generation is built from; later ones get a row that says so."""
         table = self._generations
-        built = connection.execute(select(table.c.partitions).where(of_generation(table, generation))).scalar()
+        built = self._built_from(connection, generation)
         if built is None:
             first = update(table).where(of_generation(table, generation), table.c.partitions.is_(None))
             connection.execute(first.values(partitions=topic.partitions))
@@ -63,6 +63,22 @@ class PartitionTroubles:
             insert = postgresql.insert if self._database.kind == POSTGRESQL else sqlite.insert
             new: Any = insert(self._checkpoints).values(rows)
             connection.execute(new.on_conflict_do_nothing())
+
+    def _built_from(self, connection: Connection, generation: Generation) -> int | None:
+        """Return how many partitions a generation is built from; as long as the transaction lasts it is not dropped.
+
+        :raises GenerationNotFound: if it was.
+        """
+        table = self._generations.c
+        asked = select(table.partitions).where(of_generation(self._generations, generation), table.state != "dropped")
+        row = connection.execute(asked.with_for_update(read=True, key_share=True)).one_or_none()
+        if row is None:
+            raise GenerationNotFound(
+                f"generation {generation.number} of projection {generation.projection} was dropped from "
+                f"{self._database.address}; start the worker again, for the generation that its code built"
+            )
+        built: int | None = row.partitions
+        return built
 
     def note_recreated(self, generation: Generation, topic: TopicDescription) -> None:
         """Keep for every partition that its topic is gone: ids are never used twice, so no worker can go on."""

@@ -56,7 +56,7 @@ def then(as_of: AsOf, generation: Generation) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=64)
-def basis_of(topic: str, text: str | None) -> Basis:
+def basis_of(generation: Generation, text: str | None) -> Basis:
     """Read what the statements give as marks; equal texts are frequent."""
     marks: dict[int, Mark] = {}
     troubles: list[tuple[int, str]] = []
@@ -65,7 +65,7 @@ def basis_of(topic: str, text: str | None) -> Basis:
         marks[int(partition)] = Mark(int(next_offset), int(watermark))
         if trouble:
             troubles.append((int(partition), trouble))
-    return replace(Basis.of(topic, marks), troubles=tuple(sorted(troubles)))
+    return replace(Basis.of(generation.topic, marks), generation=generation.number, troubles=tuple(sorted(troubles)))
 
 
 def head_of(columns: Sequence[Any]) -> Head | None:
@@ -105,7 +105,7 @@ def rows_of(cursor: Any, queries: Queries, generation: Generation, entity_id: st
         part.run(cursor, key).fetchall() for part in queries.parts.values()
     )
     return EntityRows(
-        marks=basis_of(generation.topic, about[0]),
+        marks=basis_of(generation, about[0]),
         head=head_of(about[1:]),
         versions=[Version(*row[:VERSION]) for row in versions],
         superseded=list(map(_superseded, superseded)),

@@ -81,6 +81,8 @@ class Queries:
         """The rows' columns."""
         self.heads = Statement(lambda: select(entities).order_by(entities.c.entity_id), dialect)
         """The heads' columns."""
+        self.believed = Statement(self._believed, dialect)
+        """The rows' columns, of all entities."""
         self.seek = Timed(self._seek, dialect)
         """The row's columns, ``valid_to``. Always one row."""
         self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
@@ -138,6 +140,10 @@ class Queries:
             .where(row.c.offset.is_not(None) | head.c.unstored_offset.is_not(None))
             .order_by(head.c.entity_id)
         )
+
+    def _believed(self) -> Select[Any]:
+        # Neither lead nor instant plays a part: every row is looked at.
+        return self._seeks.believed(lambda partition: _past(partition, literal_column("0", BigInteger)))
 
     def _recorded_since(self, heads: FromClause) -> Select[Any]:
         since = _past(heads.c.partition, heads.c.lead).next_offset

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from everwhen.instants import Micros
@@ -14,6 +16,7 @@ from everwhen.projection.rows import Head, Version
 from everwhen.sql.database import Database
 from everwhen.sql.decisions import decided
 from everwhen.sql.errors import translated
+from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.found import ENDED_AT, HEAD, VERSION, ask, basis_of, found_of, head_of, is_unstored, rows_of, then
 from everwhen.sql.join import SqlJoin
 from everwhen.sql.queries import Queries
@@ -61,7 +64,7 @@ class SqlReader:
         parameters["entity_id"] = entity_id
         with self._database.connection(self._doing) as connection:
             row = statement.run(connection.cursor(), parameters).fetchone()
-        basis = basis_of(self._generation.topic, row[0])
+        basis = basis_of(self._generation, row[0])
         return found_of(basis, head_of(row[1 : 1 + HEAD]), row[1 + HEAD :], as_of, as_of.valid_at)
 
     def history(self, entity_id: str, as_of: AsOf) -> tuple[Found, list[VersionRow]]:
@@ -81,7 +84,7 @@ class SqlReader:
             head = head_of(about[1:])
             unstored = is_unstored(head, as_of, None)
             rows = [] if unstored else statement.run(cursor, parameters).fetchall()
-        found = Found(basis_of(self._generation.topic, about[0]), head, None, unstored)
+        found = Found(basis_of(self._generation, about[0]), head, None, unstored)
         ends = [*(row[1] for row in rows[1:]), None]
         return found, [
             VersionRow(Version(*row[:VERSION]), end, row[ENDED_AT]) for row, end in zip(rows, ends, strict=False)
@@ -101,6 +104,39 @@ class SqlReader:
         :raises StoreUnavailable: if the database cannot be reached.
         """
         return decided(self._database, self._shared, self._generation)
+
+    @contextmanager
+    def believed(self, basis: Basis) -> Iterator[Iterator[tuple[Head, list[Version]]]]:
+        """Stream every entity with all versions believed of it at a basis, in one snapshot.
+
+        They are ordered by entity id, by code points, and its versions by ``(valid_from, offset)``. For an entity of
+        which that belief is not kept as rows there are those that are; its head tells.
+
+        :raises ArgumentError: if the basis is of another topic.
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        parameters = then(AsOf(0, basis, basis.known_at), self._generation)
+        with self._database.reading(self._doing) as connection, ExitStack() as cursors:
+            heads, rows = (self._cursor(connection, name, cursors) for name in ("everwhen_heads", "everwhen_rows"))
+            yield self._each_believed(self._queries.heads.run(heads, {}), self._queries.believed.run(rows, parameters))
+
+    def _cursor(self, connection: Any, name: str, cursors: ExitStack) -> Any:
+        if self._database.kind != POSTGRESQL:
+            return connection.cursor()
+        cursor = cursors.enter_context(connection.cursor(name=name))
+        cursor.itersize = _FETCHED_AT_ONCE
+        return cursor
+
+    def _each_believed(self, heads: Any, rows: Any) -> Generator[tuple[Head, list[Version]], None, None]:
+        with translated(self._database.address, self._doing):
+            groups = groupby(rows, key=itemgetter(0))
+            of_rows, group = next(groups, (None, ()))
+            for columns in heads:
+                head, versions = Head(*columns), []
+                if of_rows == head.entity_id:
+                    versions = [Version(*row[:VERSION]) for row in group]
+                    of_rows, group = next(groups, (None, ()))
+                yield head, versions
 
     @contextmanager
     def changes(self, since: Basis, valid_at: Micros) -> Iterator[tuple[Basis, Iterator[Changed]]]:
@@ -192,4 +228,4 @@ class SqlReader:
             yield SqlJoin(self._database, self._queries, self._generation, connection, marks, as_of)
 
     def _marks(self, connection: Any) -> Basis:
-        return basis_of(self._generation.topic, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])
+        return basis_of(self._generation, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])

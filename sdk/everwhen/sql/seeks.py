@@ -110,6 +110,15 @@ class Seeks:
         merged = self._merged(question, lambda _: true(), _ONWARDS)
         return select(merged).where(_was_believed(past, merged.c))
 
+    def believed(self, past: Callable[[ColumnElement[int]], Past]) -> Select[Any]:
+        """Select every version of every entity, in order.
+
+        :param past: the point in the past for rows of a partition.
+        """
+        both = self._both()
+        rows = select(both).where(_was_believed(past(both.c.partition), both.c))
+        return rows.order_by(both.c.entity_id, both.c.valid_from, both.c.offset)
+
     def changed_from(self, question: Question) -> Select[Any]:
         """Select where the earliest event begins that counts only now, or counted only in the past; null if none."""
         since, versions, ended = question.past, self._versions.c, self._superseded.c
@@ -137,13 +146,17 @@ class Seeks:
         belief must stand above what this gives, which OFFSET keeps closed: below it, each table would be searched
         to its end for a row that only the other one has.
         """
+        both = self._both()
+        rows = select(both).where(both.c.entity_id == question.entity_id, where(both.c))
+        return rows.order_by(*order).offset(literal_column("0")).subquery("merged")
+
+    def _both(self) -> Subquery:
+        """Write the rows of both tables."""
         names = [column.name for column in self._versions.c]
         live = select(*self._versions.c, *_NEVER_ENDED)
         endings = (self._superseded.c[column.name] for column in _NEVER_ENDED)
         ended = select(*(self._superseded.c[name] for name in names), *endings)
-        both = union_all(live, ended).subquery("both")
-        rows = select(both).where(both.c.entity_id == question.entity_id, where(both.c))
-        return rows.order_by(*order).offset(literal_column("0")).subquery("merged")
+        return union_all(live, ended).subquery("both")
 
 
 _ONE: ColumnElement[int] = literal_column("1")

@@ -21,6 +21,7 @@ from everwhen.sql.database import Database
 from everwhen.sql.decisions import SqlContinuity
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.generations import SqlGenerations
 from everwhen.sql.quarantine import SqlQuarantine, requested
 from everwhen.sql.reader import SqlReader
 from everwhen.sql.suspects import Suspects
@@ -55,22 +56,26 @@ class SqlStore:
         """Where it is, without secrets, for messages."""
         return self._database.address
 
-    def prepare(self, blueprint: Blueprint) -> Generation:
+    def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
         """Make sure that tables and a generation for the projection are there; create what is missing.
 
         Any number of processes may do so at once.
 
+        :param number: of the generation to return; left out, the one that answers if this code built it, else the
+            newest one that this code built.
+        :raises GenerationNotFound: if there is none of this number.
         :raises ArgumentError: if the projection's name cannot be one of tables.
-        :raises GenerationMismatch: if the generation was built by another version or other code.
+        :raises GenerationMismatch: if it was built by another version or other code, or all of them were.
         :raises StoreMismatch: if the tables are of another schema version.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        return self._catalog.prepare(blueprint)
+        return self._catalog.prepare(blueprint, number)
 
     def claim(self, generation: Generation, partitions: Sequence[int], topic: TopicDescription) -> dict[int, Claim]:
         """Take partitions over, in a transaction of its own: from here on every earlier owner is fenced.
 
         :raises GenerationMismatch: if the generation is of another topic.
+        :raises GenerationNotFound: if the generation was dropped.
         :raises TopicRecreated: if the topic is not the one that was read so far, though it has the same name.
         :raises ClusterReplaced: if it is in another cluster.
         :raises StoreUnavailable: if the database failed, or a batch of the earlier owner did not end in time.
@@ -155,33 +160,50 @@ class SqlStore:
         """
         return requested(self._database, claims)
 
-    def quarantine(self, projection: str) -> SqlQuarantine:
-        """Open what is kept aside of the generation that answers for the projection.
+    def generations(self, projection: str) -> SqlGenerations:
+        """Open the generations of a projection. Asks the database nothing yet."""
+        return SqlGenerations(self._database, self._shared, self._catalog, projection)
+
+    def find(self, projection: str, number: int | None = None) -> Generation:
+        """Return the generation that answers for the projection, or the one of a number.
 
         :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
         :raises StoreMismatch: if the tables are of another schema version.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        return SqlQuarantine(self._database, self._catalog.live(projection))
+        return self._catalog.find(projection, number)
 
-    def continuity(self, projection: str) -> SqlContinuity:
-        """Open what can be decided about the generation that answers for the projection.
+    def standing_for(self, projection: str, number: int) -> Generation:
+        """Return the generation that answers as the one of a number does: that one or, if it was dropped, its like.
 
-        :raises ProjectionNotFound: naming the projections that are there.
-        :raises StoreMismatch: if the tables are of another schema version.
-        :raises StoreUnavailable: if the database cannot be reached.
+        :raises GenerationNotFound: if it was never there, or other code built all that is left.
+
+        Other errors are those of :meth:`find`.
         """
-        generation = self._catalog.live(projection)
+        return self._catalog.standing_for(projection, number)
+
+    def quarantine(self, projection: str, number: int | None = None) -> SqlQuarantine:
+        """Open what is kept aside of the generation that answers for the projection, or of the one of a number.
+
+        Errors are those of :meth:`find`.
+        """
+        return SqlQuarantine(self._database, self.find(projection, number))
+
+    def continuity(self, projection: str, number: int | None = None) -> SqlContinuity:
+        """Open what can be decided about the generation that answers for the projection, or the one of a number.
+
+        Errors are those of :meth:`find`.
+        """
+        generation = self.find(projection, number)
         return SqlContinuity(self._database, self._shared, generation, self._writer(generation))
 
-    def reader(self, projection: str) -> SqlReader:
-        """Open the generation that answers for the projection.
+    def reader(self, projection: str, number: int | None = None) -> SqlReader:
+        """Open the generation that answers for the projection, or the one of a number.
 
-        :raises ProjectionNotFound: naming the projections that are there.
-        :raises StoreMismatch: if the tables are of another schema version.
-        :raises StoreUnavailable: if the database cannot be reached.
+        Errors are those of :meth:`find`.
         """
-        return SqlReader(self._database, self._shared, self._catalog.live(projection))
+        return SqlReader(self._database, self._shared, self.find(projection, number))
 
     def close(self) -> None:
         """Free every connection that this object opened. Idempotent."""

@@ -37,9 +37,11 @@ class SharedTables:
             Column("version", Integer, nullable=False),
             Column("fingerprint", Text, nullable=False),
             Column("topic", Text, nullable=False),
-            Column("state", Text, nullable=False, comment="live, building or retired"),
+            Column("state", Text, nullable=False, comment="live, building, retired or dropped"),
             Column("created_at", Instant, nullable=False),
             Column("partitions", Integer, comment="how many the topic had; null before the first claim"),
+            Column("retired_at", Instant, comment="when another generation began to answer instead"),
+            Column("columns", Text, comment="the state's fields for views, as JSON: [[name, kind], ...]"),
         )
         self.checkpoints = Table(
             _name(dialect, "checkpoints"),

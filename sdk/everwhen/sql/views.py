@@ -7,7 +7,8 @@ that depends on the event alone, so that it is the same after a rebuild.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     Boolean,
@@ -24,19 +25,30 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    text,
     true,
     type_coerce,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.types import TypeEngine
 
-from everwhen.ports.store import Blueprint
+from everwhen.errors import StoreError
 from everwhen.sql.expressions import MicrosOf
 from everwhen.sql.tables import SCHEMA, GenerationTables
+
+Columns: TypeAlias = Sequence[Sequence[str]]
 
 HISTORY: Final = "_history"
 """What the name of the history's view ends with."""
 
 _OWN: Final = ("entity_id", "version_key", "valid_from", "valid_to", "is_current", "is_deleted", "event_type")
+_OTHER_COLUMNS: Final = "42P16"  # of PostgreSQL's errors: invalid_table_definition
+_IN_USE: Final = "2BP01"  # dependent_objects_still_exist
+_GRANTS: Final = text(
+    "SELECT r.rolname, a.privilege_type FROM pg_class c, aclexplode(c.relacl) a "
+    "LEFT JOIN pg_roles r ON r.oid = a.grantee "
+    "WHERE c.oid = CAST(:view AS regclass) AND a.grantee <> c.relowner"
+)
 _IDENTIFIER_BYTES: Final = 63  # PostgreSQL cuts longer names off
 _INSTANT: Final = DateTime(timezone=True)
 # A JSON integer has no bound, so its column has none: a single number past bigint would break the whole view.
@@ -50,18 +62,62 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
 }
 
 
-def create_views(connection: Connection, blueprint: Blueprint, tables: GenerationTables) -> None:
-    """Create both views of a projection over the tables of one generation."""
+def create_views(connection: Connection, projection: str, columns: Columns, tables: GenerationTables) -> None:
+    """Create both views of a projection over the tables of one generation.
+
+    :param columns: fields of the state, as in :class:`~everwhen.ports.store.Blueprint`.
+    """
     quote = connection.dialect.identifier_preparer.quote
     for name, query in (
-        (blueprint.projection, _current(blueprint, tables)),
-        (blueprint.projection + HISTORY, _history(blueprint, tables)),
+        (projection, _current(columns, tables)),
+        (projection + HISTORY, _history(columns, tables)),
     ):
         body = query.compile(dialect=connection.dialect, compile_kwargs={"literal_binds": True})
         connection.exec_driver_sql(f"CREATE OR REPLACE VIEW {quote(SCHEMA)}.{quote(name)} AS {body}")
 
 
-def _current(blueprint: Blueprint, tables: GenerationTables) -> Select[Any]:
+def replace_views(connection: Connection, projection: str, columns: Columns, tables: GenerationTables) -> None:
+    """Let both views of a projection show another generation.
+
+    Where its state has other fields the views are made anew, with the rights that were granted on them.
+
+    :raises StoreError: if something depends on a view that must be made anew.
+    """
+    connection.exec_driver_sql("SAVEPOINT views")
+    try:
+        create_views(connection, projection, columns, tables)
+    except DBAPIError as error:
+        if _sqlstate(error) != _OTHER_COLUMNS:
+            raise
+        connection.exec_driver_sql("ROLLBACK TO SAVEPOINT views")
+        _recreate_views(connection, projection, columns, tables)
+
+
+def _recreate_views(connection: Connection, projection: str, columns: Columns, tables: GenerationTables) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    names = [f"{quote(SCHEMA)}.{quote(name)}" for name in (projection, projection + HISTORY)]
+    granted = [(name, *grant) for name in names for grant in connection.execute(_GRANTS, {"view": name})]
+    try:
+        for name in names:
+            connection.exec_driver_sql(f"DROP VIEW {name}")
+    except DBAPIError as error:
+        if _sqlstate(error) != _IN_USE:
+            raise
+        raise StoreError(
+            f"the views of projection {projection} must be made anew, as its state has other fields, and something of "
+            f"yours depends on them; drop that first, and make it again afterwards: \\d+ {SCHEMA}.{projection} in psql"
+        ) from error
+    create_views(connection, projection, columns, tables)
+    for name, grantee, privilege in granted:
+        role = quote(grantee) if grantee is not None else "PUBLIC"
+        connection.exec_driver_sql(f"GRANT {privilege} ON {name} TO {role}")
+
+
+def _sqlstate(error: DBAPIError) -> str | None:
+    return getattr(error.orig, "sqlstate", None)
+
+
+def _current(columns: Columns, tables: GenerationTables) -> Select[Any]:
     rows, entities = tables.versions.c, tables.entities
     version = (
         select(rows.state, rows.valid_from, rows.event_type)
@@ -75,14 +131,14 @@ def _current(blueprint: Blueprint, tables: GenerationTables) -> Select[Any]:
             entities.c.entity_id,
             _time(version.c.valid_from).label("valid_from"),
             version.c.event_type,
-            *_fields(blueprint, version.c.state),
+            *_fields(columns, version.c.state),
         )
         .select_from(entities.join(version, true()))
         .where(_json(version.c.state).is_not(None))
     )
 
 
-def _history(blueprint: Blueprint, tables: GenerationTables) -> Select[Any]:
+def _history(columns: Columns, tables: GenerationTables) -> Select[Any]:
     rows = tables.versions.c
     begin = _time(rows.valid_from)
     end = func.lead(begin).over(partition_by=rows.entity_id, order_by=[rows.valid_from, rows.offset])
@@ -100,12 +156,12 @@ def _history(blueprint: Blueprint, tables: GenerationTables) -> Select[Any]:
         history.c.valid_to.is_(None) | (history.c.valid_to > func.now())
     )
     own = [history.c[name] for name in _OWN if name != "is_current"]
-    return select(*own, is_current.label("is_current"), *_fields(blueprint, history.c.state))
+    return select(*own, is_current.label("is_current"), *_fields(columns, history.c.state))
 
 
-def _fields(blueprint: Blueprint, state: ColumnElement[Any]) -> list[Label[Any]]:
+def _fields(columns: Columns, state: ColumnElement[Any]) -> list[Label[Any]]:
     taken = set(_OWN)
-    return [_field(name, kind, state).label(_free_name(name, taken)) for name, kind in blueprint.columns]
+    return [_field(name, kind, state).label(_free_name(name, taken)) for name, kind in columns]
 
 
 def _field(name: str, kind: str, state: ColumnElement[Any]) -> ColumnElement[Any]:

@@ -24,6 +24,7 @@ from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withd
 from everwhen.testing.store_answers import StoreAnswers
 from everwhen.testing.store_continuity import StoreContinuity
 from everwhen.testing.store_forks import StoreForked
+from everwhen.testing.store_generations import StoreSideBySide
 from everwhen.testing.store_knowledge import StoreKnowledge
 from everwhen.testing.store_oracle import TOPIC
 from everwhen.testing.store_quarantine import StoreKept
@@ -51,7 +52,14 @@ EXTREMES = (MIN_MICROS, -1, 0, 1, 1_700_000_000_123_456, MAX_MICROS)
 
 
 class StoreConformance(
-    StoreAnswers, StoreKnowledge, StoreQuiet, StoreKept, StoreForked, StoreSuspects, StoreContinuity
+    StoreAnswers,
+    StoreKnowledge,
+    StoreQuiet,
+    StoreKept,
+    StoreForked,
+    StoreSuspects,
+    StoreContinuity,
+    StoreSideBySide,
 ):
     """The suite. A subclass gives the fixture ``open_store``."""
 

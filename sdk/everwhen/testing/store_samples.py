@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Blueprint, Claim, Store
+from everwhen.ports.store import Blueprint, Claim, Generation, Store
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes, Head, Version
 from everwhen.testing.store_oracle import TOPIC
@@ -82,8 +82,9 @@ class Part:
         self.mark = reached
 
 
-def prepared(store: Store, projection: str = "thing", partitions: Sequence[int] = (0,)) -> list[Part]:
+def prepared(
+    store: Store, projection: str = "thing", partitions: Sequence[int] = (0,), generation: Generation | None = None
+) -> list[Part]:
     """Prepare and claim; return the partitions."""
-    generation = store.prepare(blueprint(projection))
-    claims = store.claim(generation, partitions, THINGS)
+    claims = store.claim(generation or store.prepare(blueprint(projection)), partitions, THINGS)
     return [Part(store, claims[partition]) for partition in partitions]

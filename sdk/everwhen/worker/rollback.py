@@ -29,21 +29,30 @@ class RolledBack(NamedTuple):
     entities: int
 
 
-def roll_back(projection: Projection[Any], store: Store, partition: int, to_offset: int, reason: str) -> RolledBack:
+def roll_back(
+    projection: Projection[Any],
+    store: Store,
+    partition: int,
+    to_offset: int,
+    reason: str,
+    *,
+    generation: int | None = None,
+) -> RolledBack:
     """Remove everything that the records from an offset on did, in one transaction.
 
     The rows are then those of a store that has read the log only up to there, but for what leaves no row: an entity's
     last offset, and the partition's watermark, do not count a duplicate or an ignored record.
 
     :param projection: its code; the one that built what the store holds.
+    :param generation: the number of the one that goes back; as for a worker if left out.
     :raises ArgumentError: if the partition stands in front of the offset, or is not there.
     :raises GenerationMismatch: if other code built what the store holds.
     :raises UnknownSchema: if a stored event was written with a schema that is not among the contracts.
     """
     rules = Rules(Intake(projection), Folder(projection), WorkerSettings().depth, projection.late)
     count = 0
-    continuity = store.continuity(projection.name)
-    store.prepare(blueprint(projection))
+    store.find(projection.name, generation)  # as preparing would make what is not there
+    continuity = store.continuity(projection.name, store.prepare(blueprint(projection), generation).number)
     with continuity.roll_back(partition, to_offset, reason) as back:
         for some in back.entities():
             batch = Batch(rules, partition)

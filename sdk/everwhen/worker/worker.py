@@ -63,6 +63,7 @@ class Worker:
     :param store: where the timelines go. The position is kept there, in the same transaction as the rows.
     :param settings: see :class:`WorkerSettings`.
     :param progress: called after every batch, in the thread of :meth:`run`.
+    :param generation: the number of the one to write; see :meth:`everwhen.ports.store.Store.prepare`.
     :param clock: tells how long an idle partition has been quiet; no record's time comes from it.
     :param observer: is told what the worker does; see :class:`~everwhen.worker.Observer`.
 
@@ -77,6 +78,7 @@ class Worker:
         settings: WorkerSettings,
         progress: Callable[[Progress], None] | None = None,
         *,
+        generation: int | None = None,
         clock: Clock,
         observer: Observer | None = None,
     ) -> None:
@@ -85,6 +87,7 @@ class Worker:
         self._store = store
         self._settings = settings
         self._notify = progress
+        self._number = generation
         self._inbox = Inbox(settings.buffer_bytes)
         self._observer = observer or Observer()
         self._outage = Outage(settings.store_patience_seconds, self._observer)
@@ -122,6 +125,7 @@ class Worker:
         :raises TopicNotFound: if there is no such topic.
         :raises TopicSettingsError: if the topic's settings endanger the guarantee.
         :raises GenerationMismatch: if the store holds what other code or another version built.
+        :raises GenerationNotFound: if it holds no generation of the number asked for.
         :raises UnknownSchema: if a record was written with a schema that is not among the contracts, and none came.
         :raises QuarantineLimit: if too many records of a partition cannot be applied.
         :raises ContinuityError: if the log does not go on where the store stands, in a partition or at all.
@@ -175,7 +179,7 @@ class Worker:
             observer=self._observer,
             address=self._log.address,
         )
-        generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection)))
+        generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection), self._number))
         patience = Patience(self._outage, lambda: self._stopping)
         fetcher = Fetcher(
             self._log, topic, self._store, generation, self._inbox, self._settings, patience, self._observer

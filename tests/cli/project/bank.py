@@ -47,11 +47,14 @@ slow = Projection("slow", version=1, topic=accounts, state=Account)
 broken = Projection("broken", version=1, topic=accounts, state=Account)
 partial = Projection("partial", version=1, topic=accounts, state=Account)
 newer = Projection("account", version=2, topic=accounts, state=Account)
+generous = Projection("account", version=3, topic=accounts, state=Account)
 
+BONUS_ABOVE = Decimal("10.00")
 HELD = Decimal("7.00")
 """``slow`` does not come past a deposit of this amount until the pipe ``gate`` was opened and closed."""
 
 
+@generous.on(Opened)
 @newer.on(Opened)
 @partial.on(Opened)
 @broken.on(Opened)
@@ -77,12 +80,20 @@ def deposited_slowly(state: Account, event: Deposited) -> Account:
     return _added(state, event)
 
 
+@generous.on(Deposited)
+def deposited_with_a_bonus(state: Account, event: Deposited) -> Account:
+    """Add, and a bonus to a large one."""
+    added = _added(state, event)
+    return added.model_copy(update={"balance": added.balance + 1}) if event.amount > BONUS_ABOVE else added
+
+
 @broken.on(Deposited)
 def refused(state: Account, event: Deposited) -> Account:
     """Fail, with a payload in the exception."""
     raise ValueError(f"of {state.owner}: {event.amount}")
 
 
+@generous.on(Closed)
 @newer.on(Closed)
 @broken.on(Closed)
 @slow.on(Closed)
