@@ -178,8 +178,8 @@ _TAKEOVERS = [
     ),
     _catalog(
         "another version of the code writes into the rows of this one",
-        before="        if held != ours:\n",
-        after="        if not ours:\n",
+        before="        if not is_same(generation, blueprint):\n            raise",
+        after="        if not generation:\n            raise",
         tests=(SQLITE + "test_other_code_is_refused",),
     ),
     _claims(

@@ -126,8 +126,8 @@ _STATUSES = [
     ),
     _answering(
         "the basis of an answer forgets the known_at that was asked for",
-        before="marks if as_of.known_at is None else Basis(",
-        after="marks if as_of.known_at is None or marks else Basis(",
+        before="marks if as_of.known_at is None else replace(",
+        after="marks if as_of.known_at is None or marks else replace(",
         tests=(EDGES + "test_the_basis_of_an_answer_by_known_at_gives_the_same_answer_later",),
     ),
     Bug(
