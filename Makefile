@@ -11,7 +11,7 @@ STORE ?= sqlite:///.demo/store.db
 RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test axes mutants simulate torture check fuzz bench-time bench-rebuild parts clean
+.PHONY: help setup demo test axes mutants simulate torture check fuzz bench-time bench-rebuild bench-memory parts clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-time: setup ## Measure history in the wrong order, questions, and what the
 
 bench-rebuild: setup ## Rebuild a year of flights under load, switch, kill, compare; EVENTS=661610
 	$(BIN)/python -m benchmarks.rebuild $(if $(EVENTS),--events $(EVENTS))
+
+bench-memory: setup ## Show that a worker's memory stays flat over millions of events; EVENTS=5000000
+	$(BIN)/python -m benchmarks.memory $(if $(EVENTS),--events $(EVENTS))
 
 # Not a condition of the tests: where Kafka's jars cannot be had, they run on another broker and say so.
 parts: setup ## Fetch Kafka's jars once, into the user's cache
