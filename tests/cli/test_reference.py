@@ -21,6 +21,7 @@ IN_ORDER = (
     "topic create",
     "topic check",
     "worker",
+    "config show",
     "lag",
     "rebuild",
     "generations",

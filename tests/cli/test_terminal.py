@@ -44,6 +44,7 @@ class Way:
 
 WAYS = {
     "worker": Way(("bank:account", *FROM_LOG, *FROM_STORE, "--until-end")),
+    "config show": Way((*FROM_LOG, *FROM_STORE), titles="SETTING"),
     "lag": Way(("account", *FROM_LOG, *FROM_STORE), titles="PARTITION"),
     "rebuild": Way(("bank:newer", *FROM_LOG, *FROM_STORE), shown="generation 2"),
     "generations": Way(("account", *FROM_STORE), titles="GENERATION"),

@@ -38,11 +38,17 @@ def test_until_end(workspace: Workspace) -> None:
 
 
 def test_json_log(workspace: Workspace) -> None:
-    """A log collector gets one JSON object a line, the error that ends the worker included."""
+    """A log collector gets one JSON object a line without asking, the error that ends the worker included."""
     workspace.publish("story")
-    done = workspace.run("worker", "bank:account", *ARGUMENTS, "--until-end", EVERWHEN_LOG_FORMAT="json")
+    done = workspace.run("worker", "bank:account", *ARGUMENTS, "--until-end", EVERWHEN_LOG_FORMAT="")
     lines = [json.loads(line) for line in done.err.splitlines()]
-    assert all(set(line) == {"time", "level", "logger", "message"} for line in lines)
+    about = {"time", "level", "logger", "event", "message", "projection"}
+    assert all(about <= set(line) <= about | {"topic", "partition", "partitions", "offset"} for line in lines)
+    claimed = [line for line in lines if line["event"] == "partition.claimed"]
+    assert [(line["topic"], line["partition"], line["offset"]) for line in claimed] == [
+        ("bank.accounts", 0, 0),
+        ("bank.accounts", 1, 0),
+    ]
     assert lines[-1]["message"].startswith("worker.done 6 of 6 records")
     failed = workspace.run("--traceback", "worker", "bank:newer", *ARGUMENTS, "--log-format", "json")
     assert failed.code == Exit.REFUSED

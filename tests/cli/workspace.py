@@ -99,7 +99,7 @@ class Workspace:
 def environment_with(variables: dict[str, str]) -> dict[str, str]:
     """This process's environment, without what would be an option of the program."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("EVERWHEN_", "COLUMNS", "LINES"))}
-    return kept | variables
+    return kept | {"EVERWHEN_LOG_FORMAT": "text"} | variables
 
 
 def read_all(terminal: int) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import inspect
 import os
@@ -15,7 +14,7 @@ from pathlib import Path
 import pytest
 
 import everwhen
-from everwhen import WorkerSettings, errors
+from everwhen import errors
 from everwhen.testing.parts import PartsError
 
 ROOT = Path(__file__).parents[2]
@@ -71,24 +70,6 @@ def test_every_module_can_be_imported_and_says_what_it_is() -> None:
         if info.name.endswith("__main__"):
             continue
         assert importlib.import_module(info.name).__doc__, info.name
-
-
-def test_the_settings_of_a_worker_are_in_the_docs_with_their_defaults() -> None:
-    """The table in docs/running.md names each, and no other."""
-    lines = (ROOT / "docs" / "running.md").read_text().splitlines()
-    start = lines.index("| setting | default | meaning |")
-    table = {}
-    for line in lines[start + 2 :]:
-        if not line.startswith("|"):
-            break
-        name, default, _ = (cell.strip() for cell in line.strip("|").split("|"))
-        table[name.strip("`")] = default
-    shown = {"48 MiB": 48 * 2**20, "64 MiB": 64 * 2**20}
-    for field in dataclasses.fields(WorkerSettings):
-        said = table.pop(field.name)
-        if type(field.default) in (int, float):
-            assert shown.get(said, float(said.replace(",", "")) if said not in shown else 0) == field.default
-    assert table == {}
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(tmp_path: Path) -> None:

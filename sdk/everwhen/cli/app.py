@@ -8,9 +8,13 @@ import traceback
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from everwhen.cli.compare import compare
 from everwhen.cli.completion import completion
+from everwhen.cli.config import config
+from everwhen.cli.config_file import choose_file
+from everwhen.cli.config_options import CONFIG_HELP
 from everwhen.cli.continuity import continuity
 from everwhen.cli.exits import OUTCOMES, Exit, exit_of
 from everwhen.cli.generations import drop, generations, switch
@@ -58,7 +62,9 @@ class App(Group):
 @click.group(cls=App, epilog=_EPILOG)
 @click.version_option(package_name=NAME, prog_name=NAME, message="%(prog)s %(version)s")
 @option("--traceback", is_flag=True, help="Show the whole traceback of an error. It may show values of your data.")
-def app(*, traceback: bool) -> None:
+@option("--config", metavar="FILE", help=CONFIG_HELP)
+@click.pass_context
+def app(context: click.Context, /, *, traceback: bool, config: str | None) -> None:
     """Event-sourced data, asked at any instant.
 
     Every option can come from the environment: --valid-at as EVERWHEN_VALID_AT. Instants are written as
@@ -69,11 +75,13 @@ def app(*, traceback: bool) -> None:
     Example:
       everwhen --traceback schema check bank:accounts
     """
+    source = context.get_parameter_source("config")
+    choose_file(context, config, "EVERWHEN_CONFIG" if source is ParameterSource.ENVIRONMENT else "--config")
     show_warnings()
 
 
 for command in (
-    *(worker, lag),
+    *(worker, config, lag),
     *(rebuild, generations, compare, switch, drop),
     *(get, history, snapshot, join, explain, diff, changes),
     *(quarantine, continuity, topic, schema),

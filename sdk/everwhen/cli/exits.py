@@ -50,6 +50,7 @@ class Exit(IntEnum):
     NOT_STORED = 16
     CONTINUITY = 17
     DIFFERENT = 18
+    PROCESS_DIED = 19
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -96,6 +97,7 @@ OUTCOMES = (
     Outcome(Exit.NOT_STORED, "an earlier belief that only MODULE:PROJECTION can fold", (NotStored,)),
     Outcome(Exit.CONTINUITY, "the log does not go on where the store stands", (ContinuityError,)),
     Outcome(Exit.DIFFERENT, "two generations of a projection say different things"),
+    Outcome(Exit.PROCESS_DIED, "a signal ended one of the processes of everwhen worker --processes"),
     Outcome(Exit.INTERRUPTED, "interrupted from the keyboard"),
     Outcome(Exit.PIPE_CLOSED, "whoever read the output went away"),
 )

@@ -11,27 +11,28 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Final
 
+from everwhen.cli.place import place_of
 from everwhen.errors import SettingsError
 
 if TYPE_CHECKING:
-    from everwhen.metrics import Limits, Metrics
+    from everwhen.metrics import Joined, Limits, Metrics
 
 _log = logging.getLogger("everwhen.worker")
-_LOOPBACK: Final = "127.0.0.1"
 _TEXT: Final = "text/plain; charset=utf-8"
 _CLIENT_SECONDS: Final = 10.0
 
 
 @contextmanager
-def serving(address: str, metrics: Metrics, limits: Limits) -> Iterator[int]:
+def serving(address: str, metrics: Metrics | Joined, limits: Limits, *, step: int = 0) -> Iterator[int]:
     """Answer questions while the context is open, in threads of its own; yield the port.
 
     Answers come from memory: no request waits for log, store or batch.
 
     :param address: ``HOST:PORT``, or only a port on the loopback interface; port 0 takes any that is free.
+    :param step: how many ports further on, as the processes of a machine cannot share one.
     :raises SettingsError: if nobody can listen there.
     """
-    server = _listen(address, metrics, limits)
+    server = _listen(address, metrics, limits, step)
     thread = threading.Thread(target=server.serve_forever, args=(0.1,), name="everwhen-http", daemon=True)
     thread.start()
     host, port = server.server_address[:2]
@@ -49,7 +50,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client that says nothing must not keep the worker from ending
 
-    def __init__(self, family: socket.AddressFamily, place: tuple[str, int], metrics: Metrics, limits: Limits) -> None:
+    def __init__(
+        self, family: socket.AddressFamily, place: tuple[str, int], metrics: Metrics | Joined, limits: Limits
+    ) -> None:
         self.address_family = family
         self.metrics = metrics
         self.limits = limits
@@ -109,13 +112,12 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-def _listen(address: str, metrics: Metrics, limits: Limits) -> _Server:
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]") or _LOOPBACK
-    if not port.isascii() or not port.isdigit() or int(port) > 65535:
-        raise SettingsError(f"--http {address!r} is not HOST:PORT or PORT, such as 127.0.0.1:9464")
+def _listen(address: str, metrics: Metrics | Joined, limits: Limits, step: int) -> _Server:
+    host, port = place_of(address, step)
     try:
-        family, *_, place = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM)[0]
+        family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         return _Server(family, (str(place[0]), int(place[1])), metrics, limits)
     except OSError as error:
-        raise SettingsError(f"--http {address}: cannot listen there: {error.strerror}; choose another one") from error
+        raise SettingsError(
+            f"--http {host}:{port}: cannot listen there: {error.strerror}; choose another one"
+        ) from error

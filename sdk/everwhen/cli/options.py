@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 import click
+from click.core import ParameterSource
 
+from everwhen.cli.config_file import sound_file_of
 from everwhen.connect import LogTarget, open_log
 from everwhen.errors import SettingsError
 from everwhen.instants import from_micros, parse_instant
@@ -32,18 +34,45 @@ def instant_option(name: str, help_text: str) -> Callable[[F], F]:
     return option(name, metavar="TIME", callback=_read_instant, help=help_text)
 
 
+class _FromFile(click.Option):
+    """An option whose value the configuration file can give, after the command line and the environment."""
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """Return the value as text, and where it came from."""
+        value, source = super().consume_value(ctx, opts)
+        if source in _GIVEN:
+            return value, source
+        return sound_file_of(ctx).values.get(str(self.name)), ParameterSource.DEFAULT_MAP
+
+
+class _KafkaOption(click.Option):
+    """Settings of librdkafka from everywhere: the stronger comes later, and stands in for a weaker of its name."""
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, ParameterSource]:
+        """Return ``NAME=VALUE`` of each."""
+        file = [f"{name}={value}" for name, value in sound_file_of(ctx).kafka.items()]
+        variable = self.value_from_envvar(ctx) or ()
+        return (*file, *variable, *(opts.get(str(self.name)) or ())), ParameterSource.COMMANDLINE
+
+
+_GIVEN: Final = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+KAFKA_HELP: Final = (
+    "A setting of librdkafka's, such as security.protocol=SSL; give one option for each. Keep secrets out of the "
+    "command line: the variable takes them too, separated by spaces, and so does the configuration file."
+)
+
 log_option = option(
-    "--log", metavar="URL", help="Where the events are: kafka://HOST:PORT[,HOST:PORT] or sqlite:///FILE."
+    "--log",
+    cls=_FromFile,
+    metavar="URL",
+    help="Where the events are: kafka://HOST:PORT[,HOST:PORT] or sqlite:///FILE.",
 )
-kafka_option = option(
-    "--kafka",
-    metavar="NAME=VALUE",
-    multiple=True,
-    help="A setting of librdkafka's, such as security.protocol=SSL; give one option for each. Keep secrets out of "
-    "the command line: the variable takes them too, separated by spaces.",
-)
+kafka_option = option("--kafka", cls=_KafkaOption, metavar="NAME=VALUE", multiple=True, help=KAFKA_HELP)
 store_option = option(
-    "--store", metavar="URL", help="Where the timelines are: postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE."
+    "--store",
+    cls=_FromFile,
+    metavar="URL",
+    help="Where the timelines are: postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE.",
 )
 known_at_option = instant_option(
     "--known-at", "As known at this instant: only what the log had recorded by then counts."
@@ -73,13 +102,21 @@ def log_target(log: str | None, kafka: tuple[str, ...]) -> LogTarget | None:
         return log
     if log is None or not log.startswith("kafka://"):
         raise SettingsError("--kafka needs a log in Kafka; give --log kafka://HOST:PORT")
-    open_log(log).close()  # it refuses what a URL must not hold, such as a password
-    parts = urlsplit(log)
-    settings = {"bootstrap.servers": parts.netloc, **dict(parse_qsl(parts.query, keep_blank_values=True))}
+    given = {}
     for pair in kafka:
         name, equals, value = pair.partition("=")
         if not name or not equals:
             # The text is not repeated: it may be a secret that lost its name.
             raise SettingsError("a --kafka setting is not NAME=VALUE; write it like security.protocol=SSL")
-        settings[name] = value
-    return settings
+        given[name] = value
+    return kafka_target(log, given)
+
+
+def kafka_target(log: str, settings: Mapping[str, str]) -> LogTarget:
+    """Add settings of librdkafka's to those in a Kafka URL.
+
+    :raises SettingsError: if the URL holds what it must not.
+    """
+    open_log(log).close()  # it refuses what a URL must not hold, such as a password
+    parts = urlsplit(log)
+    return {"bootstrap.servers": parts.netloc, **dict(parse_qsl(parts.query, keep_blank_values=True)), **settings}

@@ -54,6 +54,14 @@ def lines(every: float = LINE_SECONDS) -> Iterator[Show]:
     yield show
 
 
+def conclude(progress: Progress, *, with_bar: bool = False) -> None:
+    """Say what was done in all."""
+    if with_bar:
+        click.echo(describe(progress), err=True)
+    else:
+        _log.info("worker.done %s", describe(progress))
+
+
 def describe(progress: Progress) -> str:
     """Say in words what was done: the records, and what became of them where that is anything."""
     of_all = "" if progress.expected is None else f" of {progress.expected}"

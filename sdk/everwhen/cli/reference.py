@@ -12,7 +12,9 @@ from collections.abc import Iterable, Iterator
 import click
 
 from everwhen.cli.app import NAME, app
+from everwhen.cli.config_settings import SETTINGS, flag_of, shown_default
 from everwhen.cli.exits import OUTCOMES
+from everwhen.worker.settings import variable_of
 
 _HEAD = """\
 # Command line
@@ -86,7 +88,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 def _row(option: click.Option) -> str:
     metavar = f" {option.metavar}" if option.metavar else ""
-    return f"| `{', '.join(option.opts)}{metavar}` | {option.help} |\n"
+    return f"| `{', '.join([*option.opts, *option.secondary_opts])}{metavar}` | {option.help} |\n"
 
 
 def _options(command: click.Command) -> list[click.Option]:
@@ -104,5 +106,14 @@ def _variables() -> Iterable[str]:
     return (f"| `{name}` | `{flag}` | {', '.join(paths)} |\n" for (name, flag), paths in sorted(users.items()))
 
 
+def settings_table() -> str:
+    """Return the table of ``docs/configuration.md``: what can be set on a daemon."""
+    head = "| setting | option, variable | default | meaning |\n|---|---|---|---|\n"
+    return head + "".join(
+        f"| `{key}` | `{flag_of(key)}` `{variable_of(key)}` | {shown_default(setting)} | {setting.meaning} |\n"
+        for key, setting in SETTINGS.items()
+    )
+
+
 if __name__ == "__main__":
-    sys.stdout.write(reference())
+    sys.stdout.write(settings_table() if sys.argv[1:] == ["settings"] else reference())

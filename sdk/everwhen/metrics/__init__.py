@@ -14,7 +14,8 @@ except ModuleNotFoundError as missing:
         raise
     raise MissingExtra("metrics need the package prometheus-client; pip install 'everwhen[metrics]'") from None
 
+from everwhen.metrics.joined import Joined
 from everwhen.metrics.names import METRICS, Metric
 from everwhen.metrics.standing import Limits, Standing
 
-__all__ = ["METRICS", "Limits", "Metric", "Metrics", "Standing"]
+__all__ = ["METRICS", "Joined", "Limits", "Metric", "Metrics", "Standing"]

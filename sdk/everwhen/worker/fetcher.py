@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from dataclasses import replace
 
 from everwhen.errors import (
@@ -19,6 +20,7 @@ from everwhen.ports.log import Chunk, Log, LogConsumer, TopicDescription
 from everwhen.ports.store import Claim, Generation, Store
 from everwhen.worker.continuity import Continuity, Placing
 from everwhen.worker.inbox import Inbox
+from everwhen.worker.lines import place_of
 from everwhen.worker.observer import Observer
 from everwhen.worker.patience import Patience
 from everwhen.worker.projector import Owned
@@ -58,6 +60,7 @@ class Fetcher(threading.Thread):
         observer: Observer,
     ) -> None:
         super().__init__(name=f"everwhen-fetch-{generation.projection}", daemon=True)
+        self._context = copy_context()  # of the worker's own thread: log lines and spans of this one belong to it
         self._log = log
         self._topic = topic
         self._store = store
@@ -80,6 +83,9 @@ class Fetcher(threading.Thread):
 
     def run(self) -> None:
         """Poll until stopped."""
+        self._context.run(self._run)
+
+    def _run(self) -> None:
         try:
             try:
                 while not self._stopping.is_set():
@@ -196,6 +202,7 @@ class Fetcher(threading.Thread):
                 partition,
                 claim.mark.next_offset,
                 claim.epoch,
+                extra=place_of(self._topic.name, partition, claim.mark.next_offset),
             )
             if Suspicion(claim):
                 _log.warning(
@@ -204,6 +211,7 @@ class Fetcher(threading.Thread):
                     self._topic.name,
                     partition,
                     claim.mark.next_offset,
+                    extra=place_of(self._topic.name, partition, claim.mark.next_offset),
                 )
         share = self._settings.cache_bytes // max(1, self._topic.partitions)
         owned = [Owned(claim, share) for claim in claims.values()]

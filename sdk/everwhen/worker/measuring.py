@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextvars import copy_context
 from typing import Final
 
 from everwhen.errors import EverwhenError
@@ -31,6 +32,7 @@ class Measuring(threading.Thread):
 
     def __init__(self, fetcher: Fetcher, inbox: Inbox, observer: Observer, retention: RetentionWatch) -> None:
         super().__init__(name=f"everwhen-measure-{fetcher.name}", daemon=True)
+        self._context = copy_context()
         self._fetcher = fetcher
         self._inbox = inbox
         self._observer = observer
@@ -43,6 +45,9 @@ class Measuring(threading.Thread):
 
     def run(self) -> None:
         """Ask until stopped."""
+        self._context.run(self._run)
+
+    def _run(self) -> None:
         self._watch_retention({})
         while self._every is not None or self._retention is not None:
             if self._stopping.wait(_LOOK_SECONDS):
