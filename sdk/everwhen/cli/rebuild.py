@@ -111,11 +111,13 @@ def _begin(store: str | None, projection: Projection[Any]) -> Build:
         before = {build.generation.number for build in builds.all()}
         build = builds.begin(blueprint(projection))
     number = build.generation.number
-    event, doing = ("rebuild.resumed", "going on with") if number in before else ("rebuild.begun", "building")
-    _log.info(
-        "%s %s generation %d of projection %s: version %d, code %s",
-        *(event, doing, number, projection.name, build.generation.version, build.generation.fingerprint),
-    )
+    begun = "rebuild.begun building generation %d of projection %s: version %d, code %s"
+    resumed = "rebuild.resumed going on with generation %d of projection %s: version %d, code %s"
+    facts = (number, projection.name, build.generation.version, build.generation.fingerprint)
+    if number in before:
+        _log.info(resumed, *facts)
+    else:
+        _log.info(begun, *facts)
     return build
 
 

@@ -130,13 +130,14 @@ class Admin:
         where = self._where(topic)
         if self._is_mock(where):
             self.describe(topic)
-            logger.warning("%s: a mock cluster has no settings to check", where)
+            logger.warning("topic.unchecked %s: a mock cluster has no settings to check", where, extra={"topic": topic})
             return []
         described = self._ask(where, _topic(topic))
         replication = min((len(partition.replicas) for partition in described.partitions), default=0)
         found = TopicSettings(self._ask(where, _settings_of(topic)), replication)
         if replication == 1 and len(self._ask(where, _metadata).brokers) > 1:
-            logger.warning("%s: it has one replica; a lost disk loses its history for ever", where)
+            text = "topic.unreplicated %s: it has one replica; a lost disk loses its history for ever"
+            logger.warning(text, where, extra={"topic": topic})
         return problems(Place(topic, self._settings.brokers), found, self._settings.message_max_bytes)
 
     def retention(self, topic: str, within: float) -> Retention | None:

@@ -174,7 +174,7 @@ class KafkaConsumer:
             try:
                 self._client.commit(offsets=places, asynchronous=True)
             except (KafkaException, RuntimeError) as error:
-                logger.debug("%s: the group's progress was not committed: %s", self._where, error)
+                logger.debug("progress.uncommitted %s: %s", self._where, error, extra={"topic": self._topic})
 
     def close(self) -> None:
         """Tell the listener of the partitions given up, leave the group, free everything.
@@ -297,7 +297,7 @@ class KafkaConsumer:
         try:
             self._check_identity()
         except LogUnavailable as error:
-            logger.warning("%s; what was fetched waits until the topic's identity is known", error)
+            logger.warning("topic.unidentified %s; what was fetched waits", error, extra={"topic": self._topic})
             return not self._fetched
         self._look_again_at = now + _LOOK_AGAIN_SECONDS
         return True
@@ -330,9 +330,10 @@ class KafkaConsumer:
         elif code in OUT_OF_RANGE:
             self._failures.append(self._out_of_range(error, partition, offset))
         elif code == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._in_group:
-            logger.debug("%s: no progress will be committed for dashboards: %s", self._where, error.str())
+            logger.debug("progress.refused %s: %s", self._where, error.str(), extra={"topic": self._topic})
         elif may_pass(error):
-            logger.warning("%s: %s", self._where, error.str())
+            facts = {"topic": self._topic, "partition": partition}
+            logger.warning("kafka.trouble %s: %s", self._where, error.str(), extra=facts)
         else:
             self._failures.append(translate(error, self._where))
 
@@ -366,7 +367,7 @@ class KafkaConsumer:
         if error.fatal() or error.code() in WRONG_CREDENTIALS:
             self._failures.append(translate(error, self._where))
         else:
-            logger.debug("%s: %s", self._where, error.str())
+            logger.debug("kafka.trouble %s: %s", self._where, error.str(), extra={"topic": self._topic})
 
     def _raise_failure(self) -> None:
         if self._failures:
@@ -396,4 +397,4 @@ def _check_starts(where: str, partitions: Sequence[int], starts: Mapping[int, in
 
 def _log_hint(error: KafkaError | None, places: Sequence[TopicPartition]) -> None:
     if error is not None:
-        logger.debug("the group's progress was not committed: %s", error.str())
+        logger.debug("progress.uncommitted by the broker: %s", error.str())

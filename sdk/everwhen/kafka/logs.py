@@ -51,4 +51,4 @@ class ClientLog:
     def log(self, level: int, message: str, *arguments: object) -> None:
         """Log one line of librdkafka's."""
         if logger.isEnabledFor(level):
-            logger.log(level, "%s", self._hide(message % arguments))
+            logger.log(level, "kafka.client %s", self._hide(message % arguments))

@@ -128,7 +128,8 @@ class KafkaWriter:
         except KafkaException as exception:
             # It is raised once, to whoever polls, and before each record that waits is refused by a call of its own.
             self._fatal = error_of(exception)
-            logger.error("topic %r: the client cannot go on: %s", self._topic, self._fatal.str())
+            text = "writer.failed topic %r: the client cannot go on: %s"
+            logger.error(text, self._topic, self._fatal.str(), extra={"topic": self._topic})
 
     def _open(self) -> Producer:
         self._guard.check()
@@ -145,7 +146,8 @@ class KafkaWriter:
                 offset: Any = message.offset()
                 acknowledged(Position(self._topic, partition, offset), None)
         except Exception:  # noqa: BLE001 - librdkafka would go on without a word
-            logger.exception("the callback of a published record raised; the record itself is not affected")
+            text = "callback.failed of a published record; the record itself is not affected"
+            logger.exception(text, extra={"topic": self._topic})
 
     def _too_large(self, size: int) -> EventTooLarge:
         return EventTooLarge(
@@ -156,4 +158,4 @@ class KafkaWriter:
 
 def _log_error(error: KafkaError) -> None:
     serious = error.fatal() or error.code() in WRONG_CREDENTIALS
-    logger.log(logging.ERROR if serious else logging.DEBUG, "%s", error.str())
+    logger.log(logging.ERROR if serious else logging.DEBUG, "kafka.trouble %s", error.str())

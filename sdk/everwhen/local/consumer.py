@@ -131,7 +131,7 @@ class LocalConsumer:
             self._guard.check()
             self._keep_hint(self._topic.name, self._group, next_offsets)
         except Exception as error:  # noqa: BLE001 - a hint is for dashboards and must not stop anything
-            _logger.debug("the group's progress was not written down: %s", error)
+            _logger.debug("progress.unwritten %s", error, extra={"topic": self._topic.name})
 
     def close(self) -> None:
         """Tell the listener of the partitions given up, leave the group, free everything.

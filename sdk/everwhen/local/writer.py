@@ -211,7 +211,7 @@ class LocalWriter:
         try:
             acknowledged(position, error)
         except Exception:
-            _logger.exception("the callback of a published record raised; the record itself is not affected")
+            _logger.exception("callback.failed of a published record; the record itself is not affected")
 
 
 # One statement for many rows, since sqlite3 gives the interpreter lock away at every step and a busy sender takes it:

@@ -11,6 +11,7 @@ from everwhen.errors import ContinuityError, LogDiverged, LogGap, OffsetOutOfRan
 from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import UNKNOWN_ID, Bounds, Chunk, Log, Record, TopicDescription
 from everwhen.ports.store import Claim, Generation
+from everwhen.worker.lines import place_of
 
 _log = logging.getLogger("everwhen.worker")
 
@@ -68,6 +69,7 @@ class Continuity:
                 "continuity.unproven %s: this log gives topics no ids, so one that is made again under the same name "
                 "is recognised by its records only",
                 topic.name,
+                extra=place_of(topic.name),
             )
 
     def place(self, claims: Mapping[int, Claim]) -> Placing:
@@ -173,7 +175,8 @@ class Continuity:
             found = applied_of(first)
             if found.leader_epoch is None and not self._told_of_epochs:
                 self._told_of_epochs = True
-                _log.info("continuity.epochs %s: this log knows no terms of leaders; records prove it", self._topic)
+                text = "continuity.epochs %s: this log knows no terms of leaders; records prove it"
+                _log.info(text, self._topic, extra=place_of(self._topic, partition))
             if None in (applied.leader_epoch, found.leader_epoch):
                 found = found._replace(leader_epoch=applied.leader_epoch)
             return None if found == applied else self._other_record(partition, applied, found)
@@ -198,6 +201,7 @@ class Continuity:
             partition,
             applied.offset,
             fate,
+            extra=place_of(self._topic, partition, applied.offset),
         )
 
     def _gap(self, partition: int, stands: int, start: int) -> LogGap:

@@ -161,7 +161,8 @@ class Fetcher(threading.Thread):
                 if wanted is not None:
                     self._inbox.interrupt({partition: self._continuity.out_of_range(partition, wanted, error)})
             except LogUnavailable as unknown:
-                _log.warning("continuity.unknown %s; asked again: %s", error, unknown)
+                place = place_of(self._topic.name, partition, wanted)
+                _log.warning("continuity.unknown %s; asked again: %s", error, unknown, extra=place)
             else:
                 del self._out_of_range[partition]
 
@@ -184,7 +185,7 @@ class Fetcher(threading.Thread):
             return
         self._topic = topic
         new = {p: self._continuity.repartitioned(p, before, topic.partitions) for p in range(before, topic.partitions)}
-        _log.error("log.repartitioned %s", new[before])
+        _log.error("log.repartitioned %s", new[before], extra=place_of(topic.name, before))
         self.repartitioned = self.repartitioned | new  # at once, for the thread that reads it
 
     def assigned(self, partitions: Sequence[int]) -> Mapping[int, int] | None:
@@ -228,7 +229,10 @@ class Fetcher(threading.Thread):
             return self._continuity.place(claims)
         except LogUnavailable as unknown:
             _log.warning(
-                "continuity.unknown %s is not read before it is known what it holds: %s", self._topic.name, unknown
+                "continuity.unknown %s is not read before it is known what it holds: %s",
+                self._topic.name,
+                unknown,
+                extra=place_of(self._topic.name),
             )
             self._breaker.release(list(claims.values()))
             return None
@@ -248,7 +252,9 @@ class Fetcher(threading.Thread):
     def revoked(self, partitions: Sequence[int], *, lost: bool) -> None:
         """Give the partitions up, after the batch that is being applied unless they are lost already."""
         if partitions:
-            _log.info("partitions.%s %s%s", "lost" if lost else "revoked", self._topic.name, sorted(partitions))
+            text = "partitions.lost %s%s" if lost else "partitions.revoked %s%s"
+            facts = {**place_of(self._topic.name), "partitions": sorted(partitions)}
+            _log.info(text, self._topic.name, sorted(partitions), extra=facts)
             self._observer.revoked(partitions, lost=lost)
         self._paused -= set(partitions)
         self._continuity.forget(partitions)

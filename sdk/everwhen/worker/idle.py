@@ -12,6 +12,7 @@ from everwhen.instants import Micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import LogConsumer, Record
 from everwhen.ports.store import Store
+from everwhen.worker.lines import place_of
 from everwhen.worker.observer import Observer
 from everwhen.worker.projector import Owned
 from everwhen.worker.settings import WorkerSettings
@@ -91,6 +92,7 @@ class IdleWatch:
             owned.partition,
             records[0].offset,
             (owned.quiet_until - records[0].timestamp) / _SECOND,
+            extra=place_of(self._topic, owned.partition, records[0].offset),
         )
 
     def _complete_until(self, now: Micros) -> Micros:
@@ -115,4 +117,5 @@ class IdleWatch:
             self._observer.log_failed(error)
         level = logging.DEBUG if self._failing else logging.WARNING
         self._failing = True
-        _log.log(level, "idle.unknown whether partitions of %s are idle, asked again later: %s", self._topic, error)
+        text = "idle.unknown whether partitions of %s are idle, asked again later: %s"
+        _log.log(level, text, self._topic, error, extra=place_of(self._topic))

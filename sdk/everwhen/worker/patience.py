@@ -93,7 +93,7 @@ class Outage:
 
     def _say(self, error: StoreUnavailable, now: float, *, begins: bool) -> None:
         if begins:
-            _log.warning("store.unavailable, waiting for it: %s", error)
+            _log.warning("store.unavailable and waited for: %s", error)
         elif now - self._said >= _REMIND:
             _log.warning("store.unavailable for %.0f s, still waiting for it: %s", now - self._began, error)
         else:

@@ -19,6 +19,7 @@ from everwhen.worker.batch import Batch, Rules
 from everwhen.worker.continuity import applied_of
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
+from everwhen.worker.lines import Place, place_of
 from everwhen.worker.observer import BatchReport, Observer
 from everwhen.worker.patience import Patience, no_patience
 from everwhen.worker.quarantine import Window
@@ -174,7 +175,9 @@ class Projector:
         with self._store.batch(owned.claim, owned.mark.next_offset, owned.mark) as transaction:
             cross_out(transaction, requests)
         for row in requests:
-            _log.warning("quarantine.trying, once since it may end this process: %s", self._place(row))
+            _log.warning(
+                "quarantine.trying once, since it may end this process: %s", self._place(row), extra=self._facts(row)
+            )
 
     def _carry_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:
         batch = Batch(self._rules, owned.partition)
@@ -187,7 +190,8 @@ class Projector:
             raise
         owned.heads.put(batch.heads)
         for message, row in done:
-            _log.info("quarantine.%s %s", message, self._place(row))
+            text = "quarantine.discarded %s" if message == "discarded" else "quarantine.retried %s"
+            _log.info(text, self._place(row), extra=self._facts(row))
         self._report(owned, batch, 0)
 
     def _refuse(self, owned: Owned, record: Record, reached: int, error: RecordError) -> _Reading:
@@ -248,25 +252,28 @@ class Projector:
         self._tracing.committed(owned.mark.next_offset, batch.laps.seconds.items())
         self._observer.applied(BatchReport(owned.partition, records, batch.tally, owned.mark, batch.laps.seconds))
         for row in batch.notes.parked:
-            _log.error("entity.parked in front of %s: %s", self._place(row), row.error)
+            _log.error("entity.parked in front of %s: %s", self._place(row), row.error, extra=self._facts(row))
             if (error := batch.notes.errors.get(row.offset)) is not None and error.__cause__ is not None:
-                _log_trace(self._place(row), error.__cause__)
+                _log_trace(self._place(row), error.__cause__, self._facts(row))
         for row in batch.notes.unkeyed:
-            _log.error("record.parked %s", row.error)
+            _log.error("record.parked %s", row.error, extra=self._facts(row))
         for entity_id, offset in batch.notes.healed:
             position = Position(self._topic, owned.partition, offset)
-            _log.info("entity.healed %s, entity %r", position, entity_id)
+            _log.info("entity.healed %s, entity %r", position, entity_id, extra=place_of(*position, entity_id))
+
+    def _facts(self, row: Quarantined) -> Place:
+        return place_of(self._topic, row.partition, row.offset, row.entity_id)
 
     def _place(self, row: Quarantined) -> str:
         position = Position(self._topic, row.partition, row.offset)
         return f"{position}, entity {row.entity_id!r}" if row.entity_id is not None else f"{position}, without entity"
 
 
-def _log_trace(place: str, cause: BaseException) -> None:
+def _log_trace(place: str, cause: BaseException, facts: Place) -> None:
     """Log where a handler failed, without the error's own text, which may hold values of the event."""
     if _traces.isEnabledFor(logging.DEBUG):
         lines = "".join(traceback.format_tb(cause.__traceback__)).rstrip()
-        _traces.debug("handler.traceback of %s in front of %s\n%s", type(cause).__name__, place, lines)
+        _traces.debug("handler.traceback of %s in front of %s\n%s", type(cause).__name__, place, lines, extra=facts)
 
 
 def _last(records: Sequence[Record]) -> Applied | None:

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 from everwhen.instants import Micros
 from everwhen.ports.clock import SystemClock
 from everwhen.ports.log import Bounds, Log, Retention
+from everwhen.worker.lines import place_of
 
 _log = logging.getLogger("everwhen.worker")
 _SECOND: Final = 1_000_000
@@ -150,4 +151,5 @@ class RetentionWatch:
             left,
             expiry.records,
             bounds.end - next_offset,
+            extra=place_of(self._topic, partition, next_offset),
         )

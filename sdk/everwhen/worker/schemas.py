@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from everwhen.errors import UnknownSchema
 from everwhen.event import Topic
+from everwhen.positions import Position
+from everwhen.worker.lines import place_of
 from everwhen.worker.projector import Owned
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ class SchemaWatch:
             self._waits.pop(owned.partition, None)
             raise self._too_long(error) from error
         if not wait.attempts:
-            _log.warning("schema.awaited for up to %g s; its partition stands: %s", self._patience, error)
+            place = place_of(owned.claim.generation.topic, owned.partition, offset)
+            _log.warning("schema.awaited for up to %g s; its partition stands: %s", self._patience, error, extra=place)
         self._waits[owned.partition] = wait._replace(attempts=wait.attempts + 1)
         return min(left, _LONGEST, _SHORTEST * 2.0 ** min(wait.attempts, _DOUBLINGS))
 
@@ -74,8 +77,8 @@ class SchemaWatch:
         wait = self._waits.pop(owned.partition, None)
         if wait is None or wait.owned is not owned:
             return False
-        place = f"{owned.claim.generation.topic}[{owned.partition}]@{wait.offset}"
-        _log.info("schema.arrived %s goes on after %.1f s", place, time.monotonic() - wait.began)
+        at = Position(owned.claim.generation.topic, owned.partition, wait.offset)
+        _log.info("schema.arrived %s goes on after %.1f s", at, time.monotonic() - wait.began, extra=place_of(*at))
         return True
 
     def _too_long(self, error: UnknownSchema) -> UnknownSchema:

@@ -17,6 +17,7 @@ from everwhen.errors import EverwhenError, ProcessDied, StoreUnavailable
 from everwhen.ports.log import Record
 from everwhen.ports.store import Claim, Store
 from everwhen.projection.rows import Quarantined
+from everwhen.worker.lines import place_of
 from everwhen.worker.patience import Abandoned, Patience
 
 _log = logging.getLogger("everwhen.worker")
@@ -106,7 +107,8 @@ class Breaker:
         try:
             self._store.release(claims)
         except EverwhenError as error:
-            _log.debug("claim.unreleased %s", error)
+            places = [place_of(claim.generation.topic, claim.partition) for claim in claims]
+            _log.debug("claim.unreleased %s", error, extra={"places": places})
 
     def _note(self, claim: Claim, records: Sequence[Record], unwanted: Callable[[], bool]) -> int:
         while True:
@@ -122,7 +124,9 @@ class Breaker:
         try:
             self._store.take_back(claim, records[0].offset, len(records))
         except EverwhenError as error:
-            _log.warning("suspect.unclear whether a process died at it, since the store cannot be told: %s", error)
+            place = place_of(claim.generation.topic, claim.partition, records[0].offset)
+            text = "suspect.unclear whether a process died at it, since the store cannot be told: %s"
+            _log.warning(text, error, extra=place)
 
 
 def convicted(where: str, deaths: int) -> ProcessDied | None:

@@ -28,6 +28,7 @@ from everwhen.worker.desk import RequestDesk
 from everwhen.worker.fetcher import Fetcher
 from everwhen.worker.idle import IdleWatch
 from everwhen.worker.inbox import Inbox, Work
+from everwhen.worker.lines import Place, place_of
 from everwhen.worker.measuring import Measuring
 from everwhen.worker.observer import Observer
 from everwhen.worker.patience import Abandoned, Outage, Patience
@@ -197,7 +198,7 @@ class Worker:
         if not self._settings.accept_topic and problems:
             raise TopicSettingsError("; ".join(map(str, problems)))
         for problem in problems:
-            _log.warning("topic.accepted %s", problem)
+            _log.warning("topic.accepted %s", problem, extra=place_of(topic))
 
     def _loop(self, fetcher: Fetcher, projector: Projector, *, to_end: bool) -> None:
         while not self._beat():
@@ -225,12 +226,13 @@ class Worker:
             tally = projector.apply(owned, work.records, work.reached)
         except Fenced as error:
             # In a group the new owner is known already or soon; an explicit partition is somebody's mistake.
-            _log.warning("partition.fenced %s", error)
+            _log.warning("partition.fenced %s", error, extra=self._at(owned))
             self._patience.succeeded()
             self._fenced_at = time.monotonic()
             self._give_up(owned, error, final=self._settings.partitions is not None)
         except Abandoned:
-            _log.info("batch.abandoned %s[%d]@%d", self._projection.topic.name, owned.partition, owned.mark.next_offset)
+            place = self._at(owned)
+            _log.info("batch.abandoned %(topic)s[%(partition)d]@%(offset)d", place, extra=place)
         except UnknownSchema as error:
             self._await_schema(work, error)
         except RecordError as error:
@@ -251,13 +253,13 @@ class Worker:
             self._stop_partition(work.owned, waited)
 
     def _stop_partition(self, owned: Owned, error: RecordError) -> None:
-        _log.error("partition.stopped %s", error)
+        _log.error("partition.stopped %s", error, extra=self._at(owned))
         self._give_up(owned, error, final=True)
 
     def _check_continuity(self, fetcher: Fetcher) -> None:
         """Stop partitions where the log does not go on, and keep in the store that they do, or do not."""
         for owned, error in self._inbox.broken():
-            _log.error("partition.stopped %s", error)
+            _log.error("partition.stopped %s", error, extra=self._at(owned))
             self._give_up(owned, error, final=self._keep(owned, trouble_of(error)))
         stopped = self._inbox.stopped()
         for owned in self._inbox.owned():
@@ -272,12 +274,16 @@ class Worker:
         try:
             self._patience.insist(lambda: self._store.note_trouble(owned.claim, trouble))
         except Fenced as error:
-            _log.warning("partition.fenced %s", error)
+            _log.warning("partition.fenced %s", error, extra=self._at(owned))
             return False
         except Abandoned:
-            _log.info("trouble.unkept %s[%d]", self._projection.topic.name, owned.partition)
+            place = self._at(owned)
+            _log.info("trouble.unkept %(topic)s[%(partition)d]", place, extra=place)
         owned.trouble = trouble
         return True
+
+    def _at(self, owned: Owned) -> Place:
+        return place_of(self._projection.topic.name, owned.partition, owned.mark.next_offset)
 
     def _going_on(self) -> list[Owned]:
         stopped = self._inbox.stopped()
