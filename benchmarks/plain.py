@@ -64,11 +64,13 @@ class PlainStore(SqlStore):
 
 class _PlainBatch(SqlBatch):
     def __init__(self, batch: SqlBatch, insert: str, kind: str) -> None:
-        super().__init__(batch._writer, batch._connection)
+        super().__init__(batch._writer, batch._connection, batch.prunings)
         self._insert = insert
         self._kind = kind
 
-    def known(self, events: Collection[tuple[str, str]], corrected: Collection[str]) -> list[Known]:
+    def known(
+        self, events: Collection[tuple[str, str]], corrected: Collection[str], pruned: Collection[str] = ()
+    ) -> list[Known]:
         if list(self._look(lookups.LIVE, list(events))):
             raise ValueError("an event came twice")
         return []

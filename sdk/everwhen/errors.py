@@ -35,6 +35,7 @@
     ├── RecordError                 one record of the log cannot be applied; carries its position
     │   ├── MalformedRecord         bytes, headers or key that cannot be read
     │   ├── UnknownSchema           the writer's schema is not among the contracts
+    │   ├── PrunedEvent             it would change history that was pruned
     │   ├── SplitEntity             an entity's records come from two partitions
     │   ├── ProcessDied             the process died again and again while it was applied
     │   ├── QuarantineLimit         too many records of a partition cannot be applied
@@ -198,6 +199,10 @@ class RecordError(EverwhenError):
 
 class MalformedRecord(RecordError):
     """The record's key, headers or bytes cannot be read."""
+
+
+class PrunedEvent(RecordError):
+    """The record would change what was true of its entity before an instant up to which its history was pruned."""
 
 
 class UnknownSchema(RecordError):

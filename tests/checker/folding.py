@@ -103,6 +103,8 @@ class _Folding:
             "failing_offset": None,
             "mended_offset": None,
             "mended_from": None,
+            "pruned_offset": None,
+            "pruned_at": None,
         }
         return self.entity
 

@@ -41,6 +41,8 @@ COLUMNS = {
         "failing_offset",
         "mended_offset",
         "mended_from",
+        "pruned_offset",
+        "pruned_at",
     ],
     "withdrawals": ["entity_id", "target_id", "offset", "partition", "recorded_at", "event_id", "event_type", "event"],
     "conflicts": ["entity_id", "event_id", "offset", "partition", "recorded_at", "valid_from", "event_type", "event"],
@@ -68,7 +70,7 @@ SHARED = {
 _AT_ONCE = 5_000
 _INSTANTS = {
     *("valid_from", "recorded_at", "refolded_at", "ended_at", "first_valid", "last_valid", "unstored_valid"),
-    *("unstored_at", "quarantined_at", "pruned_before", "failing_valid", "watermark"),
+    *("unstored_at", "quarantined_at", "pruned_before", "pruned_at", "failing_valid", "watermark"),
 }
 
 

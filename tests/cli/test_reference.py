@@ -38,6 +38,7 @@ IN_ORDER = (
     "quarantine retry",
     "continuity show",
     "completion",
+    "prune",
 )
 QUIET = ("worker", "compare", "quarantine list")
 """They have nothing to print in a new project."""

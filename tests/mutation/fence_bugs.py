@@ -65,29 +65,29 @@ _FENCES = [
     ),
     _claims(
         "nobody looks whether the fence held",
-        before=".rowcount != 1:",
-        after=".rowcount < 0:",
+        before="        if not moved:\n",
+        after="        if not moved:\n            return 0\n        if not moved:\n",
         tests=(_FENCED,),
     ),
     _store(
         "the fence comes last in the transaction",
-        before="            self._checkpoints.move(connection, claim, expected, reached, applied)\n"
-        "            yield SqlBatch(writer, connection)\n",
+        before="            prunings = self._checkpoints.move(connection, claim, expected, reached, applied)\n"
+        "            yield SqlBatch(writer, connection, prunings)\n",
         after="            yield SqlBatch(writer, connection)\n"
         "            self._checkpoints.move(connection, claim, expected, reached, applied)\n",
         tests=(POSTGRES + "test_a_takeover_comes_before_or_after_a_batch",),
     ),
     _store(
         "the offset is committed first, the rows after it",
-        before="            yield SqlBatch(writer, connection)\n",
+        before="            yield SqlBatch(writer, connection, prunings)\n",
         after='        with self._database.writing("") as connection:\n'
-        "            yield SqlBatch(writer, connection)\n",
+        "            yield SqlBatch(writer, connection, prunings)\n",
         tests=(_ROLLED_BACK,),
     ),
     _store(
         "the offset is committed in a second transaction",
-        before="            self._checkpoints.move(connection, claim, expected, reached, applied)\n"
-        "            yield SqlBatch(writer, connection)\n",
+        before="            prunings = self._checkpoints.move(connection, claim, expected, reached, applied)\n"
+        "            yield SqlBatch(writer, connection, prunings)\n",
         after="            yield SqlBatch(writer, connection)\n"
         '        with self._database.writing("") as connection:\n'
         "            self._checkpoints.move(connection, claim, expected, reached, applied)\n",

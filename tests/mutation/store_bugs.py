@@ -143,8 +143,8 @@ _BOUNDS = [
     ),
     _query(
         "a snapshot on PostgreSQL leaves out whose beliefs are not kept",
-        before="row.c.offset.is_not(None) | head.c.unstored_offset.is_not(None)",
-        after="row.c.offset.is_not(None)",
+        before="or_(row.c.offset.is_not(None), head.c.unstored_offset.is_not(None), head",
+        after="or_(row.c.offset.is_not(None), head",
         tests=(
             "tests/store/test_unstored.py::test_a_snapshot_has_an_entity_all_of_whose_rows_are_of_a_later_belief[postgres]",
         ),

@@ -127,20 +127,20 @@ _REPEATED = [
     ),
     _bug(
         "an id that comes again with another payload is a duplicate",
-        before="(known.event_type, known.event, known.withdraws) == (row.event_type, row.event, row.withdraws)",
-        after="(known.event_type, known.withdraws) == (row.event_type, row.withdraws)",
+        before="known.has_content_of(row) and",
+        after="(known.event_type, known.withdraws) == (row.event_type, row.withdraws) and",
         tests=(EDGES + "test_the_same_id_with_another_payload_is_recorded_as_a_conflict",),
     ),
     _bug(
         "an id that comes again at another instant is a duplicate",
-        before="            not placed or known.valid_from == row.valid_from\n",
-        after="            True\n",
+        before=" and (not placed or known.valid_from == row.valid_from):\n",
+        after=":\n",
         tests=(EDGES + "test_the_same_id_at_another_instant_is_recorded_as_a_conflict",),
     ),
     _bug(
         "an id that comes again and withdraws another event is a duplicate",
-        before="(known.event_type, known.event, known.withdraws) == (row.event_type, row.event, row.withdraws)",
-        after="(known.event_type, known.event) == (row.event_type, row.event)",
+        before="known.has_content_of(row) and",
+        after="(known.event_type, known.event) == (row.event_type, row.event) and",
         tests=(USED_ID,),
     ),
     _bug(
@@ -178,8 +178,8 @@ _WITHDRAWALS = [
     ),
     _bug(
         "a withdrawal that comes before its target is forgotten",
-        before="        if row.event_id in self._withdrawn:\n",
-        after="        if False:\n",
+        before="        if row.event_id in self._withdrawn:\n            # Believed",
+        after="        if False:\n            # Believed",
         tests=(BELIEFS,),
     ),
     _bug(

@@ -126,7 +126,7 @@ def test_tables_of_another_schema_version(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.execute("UPDATE everwhen_meta SET schema_version = 99")
     for use in (lambda: store.prepare(blueprint()), lambda: store.reader("thing")):
-        with pytest.raises(StoreMismatch, match=r"version 99.*works with version 2"):
+        with pytest.raises(StoreMismatch, match=r"version 99.*works with version 3"):
             use()
 
 

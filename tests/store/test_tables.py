@@ -13,7 +13,7 @@ from everwhen.sql import SqlStore
 from everwhen.sql.tables import GenerationTables
 from everwhen.testing.store_samples import prepared
 
-PARTS = {"versions", "superseded", "entities", "withdrawals", "conflicts", "quarantine"}
+PARTS = {"versions", "superseded", "entities", "withdrawals", "conflicts", "pruned", "quarantine"}
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

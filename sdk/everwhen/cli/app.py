@@ -24,6 +24,7 @@ from everwhen.cli.lag import lag
 from everwhen.cli.logs import show_warnings
 from everwhen.cli.options import option
 from everwhen.cli.output import without_passwords
+from everwhen.cli.prune import prune
 from everwhen.cli.quarantine import quarantine
 from everwhen.cli.query import get, history, join, snapshot
 from everwhen.cli.rebuild import rebuild
@@ -84,7 +85,7 @@ for command in (
     *(worker, config, lag),
     *(rebuild, generations, compare, switch, drop),
     *(get, history, snapshot, join, explain, diff, changes),
-    *(quarantine, continuity, topic, schema),
+    *(quarantine, continuity, prune, topic, schema),
     completion,
 ):
     app.add_command(command)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
@@ -11,7 +10,16 @@ import click
 
 from everwhen.cli.documents import shown
 from everwhen.cli.group import Group
-from everwhen.cli.options import json_option, kafka_option, log_option, log_target, option, store_option
+from everwhen.cli.options import (
+    confirm,
+    json_option,
+    kafka_option,
+    log_option,
+    log_target,
+    option,
+    store_option,
+    yes_option,
+)
 from everwhen.cli.output import to_json, write_line, write_rows
 from everwhen.cli.targets import load_projection, named, numbered
 from everwhen.connect import open_log, open_store
@@ -26,7 +34,6 @@ partition_option = option(
     "--partition", "partition", metavar="N", type=click.IntRange(min=0), required=True, help="Which partition."
 )
 reason_option = option("--reason", metavar="TEXT", required=True, help="Why; it is kept for good.")
-yes_option = option("--yes", is_flag=True, help="Do not ask before it is done.")
 
 
 @click.group(cls=Group)
@@ -95,7 +102,7 @@ def accept_gap(
         topic = opened.describe(source.generation.topic)
         start = opened.bounds(topic.name, [partition])[partition].start
         place = f"{topic.name}[{partition}] of projection {source.generation.projection}"
-        _confirm(yes, f"{place} goes on at offset {start}, without what was before it and is not applied")
+        confirm(yes, f"{place} goes on at offset {start}, without what was before it and is not applied")
         done = source.accept_gap(topic, partition, start, reason)
     write_line(f"{place}: the gap from {done.from_offset} to {done.to_offset} is accepted. {_AGAIN}")
 
@@ -122,7 +129,7 @@ def roll_back(target: str, *, partition: int, to_offset: int, reason: str, store
     code, generation = numbered(target)
     projection = load_projection(code)
     place = f"partition {partition} of projection {projection.name}"
-    _confirm(yes, f"{place} goes back to offset {to_offset}; what the records from there on did is removed")
+    confirm(yes, f"{place} goes back to offset {to_offset}; what the records from there on did is removed")
     with closing(open_store(store)) as opened:
         done = roll_back_partition(projection, opened, partition, to_offset, reason, generation=generation)
     write_line(f"{place}: from {done.stood} back to {to_offset}, {done.entities} entities folded again. {_AGAIN}")
@@ -149,7 +156,7 @@ def restart(name: str, *, reason: str, log: str | None, kafka: tuple[str, ...], 
     with _deciding(name, store) as source, closing(open_log(log_target(log, kafka))) as opened:
         topic = opened.describe(source.generation.topic)
         place = f"projection {source.generation.projection}"
-        _confirm(yes, f"{place} loses all that it holds, and begins at the beginning of {topic.name}")
+        confirm(yes, f"{place} loses all that it holds, and begins at the beginning of {topic.name}")
         done = source.restart(topic, reason)
     write_line(f"{place}: {len(done)} partitions begin anew with topic id {topic.topic_id}. {_AGAIN}")
 
@@ -173,7 +180,7 @@ def accept_partitions(name: str, *, reason: str, store: str | None, yes: bool) -
     _check(reason)
     with _deciding(name, store) as source:
         place = f"projection {source.generation.projection}"
-        _confirm(yes, f"{place} reads new partitions; records of entities that are in an old one are kept aside")
+        confirm(yes, f"{place} reads new partitions; records of entities that are in an old one are kept aside")
         done = source.accept_partitions(reason)
     numbers = ", ".join(str(each.partition) for each in done)
     write_line(f"{place}: partitions {numbers} are read from their beginning. {_AGAIN}")
@@ -188,14 +195,6 @@ def _deciding(name: str, store: str | None) -> Iterator[StoreContinuity]:
 def _check(reason: str) -> None:
     if not reason.strip():
         raise ArgumentError("say in --reason why; whoever asks later wants to know")
-
-
-def _confirm(yes: bool, what: str) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise ArgumentError(f"{what}. Say --yes if that is meant; nobody can be asked here")
-    click.confirm(f"{what}. Go on?", abort=True, err=True)
 
 
 def _stand_row(each: PartitionStand) -> tuple[str, ...]:

@@ -106,6 +106,7 @@ def explanation_document(projection: str, found: Explanation[Any]) -> dict[str, 
             }
             for each in found.discarded
         ],
+        "pruned_before": None if found.pruned_before is None else instant(found.pruned_before),
     }
 
 

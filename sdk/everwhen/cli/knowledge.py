@@ -50,7 +50,8 @@ def explain(
     gaps in the log, and records that were discarded. NAME is the projection's name or MODULE:PROJECTION (NAME@2: its
     generation 2); only with the latter are the contents of events shown.
 
-    With --json: one object with answer (as get --json), events, withdrawn, conflicts, discarded and decisions.
+    With --json: one object with answer (as get --json), events, withdrawn, conflicts, discarded, decisions and
+    pruned_before.
 
     \b
     Example:
@@ -155,6 +156,15 @@ def _instant(text: str, name: str) -> datetime:
 
 
 def _explanation_rows(found: Explanation[Any]) -> Iterator[Sequence[str]]:
+    if found.pruned_before is not None:
+        yield (
+            "pruned",
+            "-",
+            "-",
+            "-",
+            "-",
+            f"events before {shown(found.pruned_before)}, but for the last, were dropped",
+        )
     for fact in found.events:
         yield _fact_row("folded", fact)
     for each in found.withdrawn:

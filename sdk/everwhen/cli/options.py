@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -12,7 +13,7 @@ from click.core import ParameterSource
 
 from everwhen.cli.config_file import sound_file_of
 from everwhen.connect import LogTarget, open_log
-from everwhen.errors import SettingsError
+from everwhen.errors import ArgumentError, SettingsError
 from everwhen.instants import from_micros, parse_instant
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -90,6 +91,7 @@ def point_options(command: F) -> F:
     return instant_option("--valid-at", VALID_AT)(known_at_option(basis_option(command)))
 
 
+yes_option = option("--yes", is_flag=True, help="Do not ask before it is done.")
 json_option = option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -120,3 +122,15 @@ def kafka_target(log: str, settings: Mapping[str, str]) -> LogTarget:
     open_log(log).close()  # it refuses what a URL must not hold, such as a password
     parts = urlsplit(log)
     return {"bootstrap.servers": parts.netloc, **dict(parse_qsl(parts.query, keep_blank_values=True)), **settings}
+
+
+def confirm(yes: bool, what: str) -> None:
+    """Ask whether something that cannot be undone is meant, unless ``--yes`` was given.
+
+    :raises ArgumentError: if nobody can be asked.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise ArgumentError(f"{what}. Say --yes if that is meant; nobody can be asked here")
+    click.confirm(f"{what}. Go on?", abort=True, err=True)

@@ -124,6 +124,7 @@ class StoreContinuity(Protocol):
     def roll_back(self, partition: int, to_offset: int, reason: str) -> AbstractContextManager[StoreRollBack]:
         """Open a transaction in which a partition goes back, for whoever folds its entities again.
 
-        :raises ArgumentError: if the partition stands in front of the offset, or is not there.
+        :raises ArgumentError: if the partition stands in front of the offset, or is not there, or if one of
+            the entities that it touches was pruned.
         """
         ...

@@ -15,6 +15,7 @@ from everwhen.instants import Micros
 from everwhen.ports.continuity import Applied, Decision, StoreContinuity, Trouble
 from everwhen.ports.generations import StoreGenerations
 from everwhen.ports.log import TopicDescription
+from everwhen.ports.pruning import StorePruning
 from everwhen.ports.quarantine import StoreQuarantine
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Head, Known, Quarantined, Superseded, Version, Withdrawal
@@ -82,14 +83,22 @@ class Claim:
 class StoreBatch(Protocol):
     """One open transaction, in which the guarded checkpoint update has already matched."""
 
+    @property
+    def prunings(self) -> int:
+        """How often entities of the partition were pruned; heads that were read before the last time may differ."""
+        ...
+
     def heads(self, entity_ids: Collection[str]) -> dict[str, Head]:
         """Return the heads of those entities that have one."""
         ...
 
-    def known(self, events: Collection[tuple[str, str]], corrected: Collection[str]) -> list[Known]:
-        """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn.
+    def known(
+        self, events: Collection[tuple[str, str]], corrected: Collection[str], pruned: Collection[str] = ()
+    ) -> list[Known]:
+        """Return which of these ``(entity_id, event_id)`` are known, live, withdrawn or pruned.
 
         :param corrected: those of the entities that have withdrawals; of the others only live events are looked for.
+        :param pruned: those of the entities that were pruned; of the others nothing that was pruned is looked for.
         """
         ...
 
@@ -247,7 +256,10 @@ class StoreReader(Protocol):
         ...
 
     def snapshot(self, as_of: AsOf) -> AbstractContextManager[tuple[Basis, Iterator[Found]]]:
-        """Stream every entity that has a version at or before the instant, ordered by entity id, in one snapshot."""
+        """Stream every entity that has a version at or before the instant, ordered by entity id, in one snapshot.
+
+        Also those of which this cannot be said, as their rows are not kept.
+        """
         ...
 
     def join(self, as_of: AsOf) -> AbstractContextManager[StoreJoin]:
@@ -387,6 +399,14 @@ class Store(Protocol):
 
         :raises ProjectionNotFound: naming the projections that are there.
         :raises GenerationNotFound: if it was never there, or other code built all that is left.
+        """
+        ...
+
+    def pruning(self, projection: str, number: int | None = None) -> StorePruning:
+        """Open what can be dropped of the generation that answers for the projection, or of the one of a number.
+
+        :raises ProjectionNotFound: naming the projections that are there.
+        :raises GenerationNotFound: naming the generations that are there.
         """
         ...
 

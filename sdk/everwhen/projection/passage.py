@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
-from everwhen.errors import RecordError
+from everwhen.errors import PrunedEvent, RecordError
 from everwhen.instants import Micros
 from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally
 from everwhen.projection.rows import Changes, Head, Parking
@@ -170,13 +170,13 @@ class _Parked:
         if head is not None and head.failing_valid is not None and head.failing_offset is not None:
             self._failing = head.failing_valid, head.failing_offset
         for each in self.queue:
-            self._put(each.coming)
+            self._put(each.coming)  # why it fails, if it does, is known
 
     def add(self, coming: Coming, error: RecordError | None) -> bool:
         """Put one more in; say whether all can be applied now."""
         first = not self.queue
-        self.queue.append(Waiting(coming, error))
-        self._put(coming)
+        refused = self._put(coming)
+        self.queue.append(Waiting(coming, error or refused))
         if isinstance(coming, Unread) or self._stuck or not (first or may_help(coming, self._failing)):
             return False
         self._failing = self.timeline.heal(coming.row)
@@ -188,11 +188,17 @@ class _Parked:
         failing = (None, None) if self._stuck or self._failing is None else self._failing
         return Parking(first.offset, first.recorded_at, *failing)
 
-    def _put(self, coming: Coming) -> None:
+    def _put(self, coming: Coming) -> RecordError | None:
+        """Put one in, if nothing is in the way that no other record can help; return why it cannot be."""
         if isinstance(coming, Unread):
             self._stuck = True
         elif not self._stuck:
-            self.timeline.apply(coming)
+            try:
+                self.timeline.apply(coming)
+            except PrunedEvent as error:
+                self._stuck = True
+                return error
+        return None
 
 
 class _Place(NamedTuple):

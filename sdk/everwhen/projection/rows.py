@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
 
@@ -147,6 +148,10 @@ class Head(NamedTuple):
     up to it did not hold them."""
     mended_from: int | None = None
     """Where the first of them stands."""
+    pruned_offset: int | None = None
+    """The highest offset of its records when it was pruned: a basis up to it may have held what was dropped."""
+    pruned_at: Micros | None = None
+    """The recorded time up to which its partition was projected then."""
 
     @property
     def parking(self) -> Parking | None:
@@ -223,7 +228,15 @@ class Known(NamedTuple):
     withdraws: str | None
     """The event id that it withdraws."""
     live: bool
-    """It has a row in ``versions``; else it was withdrawn, or only withdraws another."""
+    """It has a row in ``versions``, or had one that was pruned; else it was withdrawn, or only withdraws another."""
+    digest: bytes | None = None
+    """Of an event whose row was pruned: :func:`digest_of` it; ``event_type`` and ``event`` are empty then."""
+
+    def has_content_of(self, row: Version) -> bool:
+        """Say whether the event is of the same type, holds the same bytes and withdraws the same."""
+        if self.digest is not None:
+            return self.digest == digest_of(row.event_type, row.event, row.withdraws)
+        return (self.event_type, self.event, self.withdraws) == (row.event_type, row.event, row.withdraws)
 
     @classmethod
     def of(cls, row: Version, *, live: bool) -> Known:
@@ -232,6 +245,12 @@ class Known(NamedTuple):
 
     def __repr__(self) -> str:
         return _without_payload(self)
+
+
+def digest_of(event_type: str, event: bytes, withdraws: str | None) -> bytes:
+    """Return 32 bytes by which an event is recognised when its own are gone."""
+    # Neither text can hold the separator, as PostgreSQL takes no such text.
+    return hashlib.sha256(f"{event_type}\0{withdraws or ''}\0".encode() + event).digest()
 
 
 @dataclass(slots=True)

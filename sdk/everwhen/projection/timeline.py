@@ -35,6 +35,7 @@ from typing import NamedTuple, TypeAlias
 from everwhen.errors import HandlerError, SplitEntity
 from everwhen.instants import MIN_MICROS, Micros
 from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally
+from everwhen.projection.horizon import Horizon
 from everwhen.projection.rows import Changes, Conflict, Head, Known, Parking, Superseded, Unstored, Version, Withdrawal
 
 _Key: TypeAlias = tuple[Micros, int]
@@ -100,6 +101,7 @@ class Timeline:
         self._parking = head.parking if head is not None else None
         self._mended = (head.mended_offset, head.mended_from) if head is not None else (None, None)
         self._believed: Mapping[_Key, Version] | None = None
+        self._horizon = Horizon.of(loaded)
 
     def _split_floor(self, since: Micros) -> None:
         self._floor_valid = self._floor_state = None
@@ -111,6 +113,7 @@ class Timeline:
         """Take one more record of the entity, in offset order.
 
         :raises SplitEntity: if the entity's earlier records came from another partition.
+        :raises PrunedEvent: if it would change what was true before the history that is left.
         """
         row, contributes = arrival
         self._check_partition(row)
@@ -120,6 +123,8 @@ class Timeline:
         if not contributes and row.withdraws is None:
             self._tally.ignored += 1
             return
+        if self._horizon is not None:
+            self._horizon.check(row, self._begin_of(row) if contributes else None)
         self._known[row.event_id] = Known.of(row, live=contributes)
         self._tally.applied += 1
         withdrawn = self._withdraw(row, contributes) if row.withdraws is not None else None
@@ -209,9 +214,7 @@ class Timeline:
             return False
         # When it was decided to withdraw an event changes nothing, nor does the instant of an appended one.
         placed = contributes and not self._appends
-        if (known.event_type, known.event, known.withdraws) == (row.event_type, row.event, row.withdraws) and (
-            not placed or known.valid_from == row.valid_from
-        ):
+        if known.has_content_of(row) and (not placed or known.valid_from == row.valid_from):
             self._tally.duplicates += 1
             return True
         self._tally.conflicts += 1
@@ -235,6 +238,14 @@ class Timeline:
                 self._changes.superseded.append(Superseded(row, by.offset, by.recorded_at, withdrawn=True))
                 return _key(row)
         return None
+
+    def _begin_of(self, row: Version) -> Micros | None:
+        """Say from when on the event will count; ``None`` if it was withdrawn before it came."""
+        if row.event_id in self._withdrawn:
+            return None
+        left = (each for each in reversed(self._rows) if each.event_id != row.withdraws)
+        latest = next((each.valid_from for each in left), self._floor_valid) if self._appends else None
+        return row.valid_from if latest is None else max(row.valid_from, latest)
 
     def _after_all(self, row: Version) -> Version:
         latest = self._rows[-1].valid_from if self._rows else self._floor_valid
@@ -374,6 +385,8 @@ class Timeline:
             failing_offset=parking.failing_offset if parking is not None else None,
             mended_offset=self._mended[0],
             mended_from=self._mended[1],
+            pruned_offset=head.pruned_offset if head is not None else None,
+            pruned_at=head.pruned_at if head is not None else None,
         )
 
     def _unstored(self) -> Unstored:

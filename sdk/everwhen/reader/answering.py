@@ -12,7 +12,7 @@ from everwhen.positions import Basis, Position
 from everwhen.projection import Fold
 from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version
-from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.chronicle import Chronicle, predates_pruning
 from everwhen.reader.incomplete import incomplete_of
 from everwhen.reader.states import States
 
@@ -40,13 +40,13 @@ class Answering(Generic[S]):
         row, folded, good = found.row, False, True
         if self._is_ahead(found):
             status, row = Status.NOT_YET_PROJECTED, None
+        elif self._is_truncated(valid_at, found):
+            status, row = Status.TRUNCATED, None
         else:
             if found.unstored:
                 row, good = self._fold_at(entity_id, valid_at)
                 folded = True
-            status = self._status(valid_at, found, row) if good else Status.QUARANTINED
-            if status is Status.TRUNCATED:
-                row = None
+            status = self._status(found, row) if good else Status.QUARANTINED
         basis = self.pin(found.marks)
         watermark = _watermark(basis, found.head)
         return Answer(
@@ -67,14 +67,17 @@ class Answering(Generic[S]):
         if self._is_ahead(found):
             status, rows = Status.NOT_YET_PROJECTED, ()
         else:
-            if folded:
+            predates = found.head is not None and predates_pruning(found.head, self._as_of)
+            if folded and predates:
+                rows = ()
+            elif folded:
                 chronicle, fold = self._chronicle(entity_id)
                 rows, good = chronicle.replayed(fold).history(self._as_of), chronicle.is_good(self._as_of, fold)
             status = self.history_status(found.head, exists=bool(rows)) if good else Status.QUARANTINED
         return History(
             entity_id=entity_id,
             status=status,
-            versions=tuple(self.version(row) for row in _visible(rows)),
+            versions=tuple(self.version(row) for row in _visible(_left(rows, found.head, self._as_of))),
             basis=self.pin(found.marks),
             final=self._is_final(status, found),
             folded=folded,
@@ -126,14 +129,23 @@ class Answering(Generic[S]):
         # At the watermark itself, another record of the same recorded time may follow.
         return as_of.basis is not None or (as_of.known_at is not None and as_of.known_at < _reached(found))
 
-    def _status(self, valid_at: Micros, found: Found, row: VersionRow | None) -> Status:
+    def _is_truncated(self, valid_at: Micros, found: Found) -> bool:
+        """Whether the answer depends on what was pruned."""
+        head = found.head
+        if head is None or head.pruned_before is None:
+            return False
+        if valid_at < head.pruned_before:
+            return True
+        # Of the instants from there on everything was kept; what is before them was as it is only since the pruning.
+        kept = found.row is not None and found.row.version.valid_from >= head.pruned_before
+        return not kept and predates_pruning(head, self._as_of)
+
+    def _status(self, found: Found, row: VersionRow | None) -> Status:
         head = found.head
         if head is None:
             return Status.NEVER_EXISTED
         if self._is_parked(head):
             return Status.QUARANTINED
-        if head.pruned_before is not None and valid_at < head.pruned_before:
-            return Status.TRUNCATED
         if row is not None:
             return Status.FOUND if row.version.state is not None else Status.DELETED
         return Status.BEFORE_FIRST if found.following is not None else Status.NEVER_EXISTED
@@ -170,6 +182,18 @@ def _watermark(basis: Basis, head: Head | None) -> Micros | None:
         return basis.watermark
     mark = basis.get(head.partition)
     return mark.watermark if mark is not None and mark.watermark >= 0 else None
+
+
+def _left(rows: Iterable[VersionRow], head: Head | None, as_of: AsOf) -> list[VersionRow]:
+    """Keep the versions of which everything is known that is valid after the instant up to which it was pruned."""
+    if head is None or (before := head.pruned_before) is None:
+        return list(rows)
+    floor = not predates_pruning(head, as_of)
+    return [
+        row
+        for row in rows
+        if row.version.valid_from >= before or (floor and (row.valid_to is None or row.valid_to > before))
+    ]
 
 
 def _visible(rows: Iterable[VersionRow]) -> list[VersionRow]:

@@ -16,7 +16,7 @@ from everwhen.instants import MAX_MICROS, Micros
 from everwhen.ports.store import AsOf, EntityRows, VersionRow
 from everwhen.positions import Basis, Mark
 from everwhen.projection import Arrival, Fold, Loaded, Tally, Timeline
-from everwhen.projection.rows import Changes, Superseded, Version, Withdrawal
+from everwhen.projection.rows import Changes, Head, Superseded, Version, Withdrawal
 
 _EVERYTHING = 2**62
 """As a depth: keep every belief."""
@@ -43,16 +43,27 @@ class Belief(NamedTuple):
         return None if self.ended is None else self.ended.recorded_at
 
 
+def predates_pruning(head: Head, as_of: AsOf) -> bool:
+    """Say whether a point may lie before the records that the entity had when its history was pruned."""
+    if head.pruned_offset is None:
+        return False
+    if as_of.basis is not None and as_of.basis.next_offset(head.partition) <= head.pruned_offset:
+        return True
+    return as_of.known_at is not None and (head.pruned_at is None or as_of.known_at < head.pruned_at)
+
+
 class Chronicle:
     """What is stored about one entity.
 
     :param rows: all of it.
+    :param replayed: they were folded again from the events.
 
     Immutable.
     """
 
-    def __init__(self, rows: EntityRows) -> None:
+    def __init__(self, rows: EntityRows, *, replayed: bool = False) -> None:
         self.rows = rows
+        self._is_replayed = replayed
 
     def counts(self, as_of: AsOf, offset: int, recorded_at: Micros) -> bool:
         """Say whether a record of the entity is part of what was known."""
@@ -94,7 +105,7 @@ class Chronicle:
     def is_good(self, as_of: AsOf, fold: Fold) -> bool:
         """Say whether all that counted can be folded; else the answer is that of the last good basis before."""
         try:
-            _folded(self.events(as_of), fold)
+            _folded(self.events(as_of), self._from_floor(fold))
         except HandlerError:
             return False
         return True
@@ -127,7 +138,7 @@ class Chronicle:
             return rows[here - 1]._replace(valid_to=valid_to) if here else None
 
     def _fold_at(self, valid_at: Micros, as_of: AsOf, fold: Fold) -> VersionRow | None:
-        events = self.events(as_of)
+        events, fold = self.events(as_of), self._from_floor(fold)
         states = _states(events, fold)
         before = [row for row in events if row.valid_from <= valid_at]
         if not before:
@@ -138,7 +149,7 @@ class Chronicle:
 
     def replayed(self, fold: Fold) -> Chronicle:
         """Fold every record again in the order of the log, so that no belief is missing."""
-        changes = Changes()
+        changes, fold = Changes(), self._from_floor(fold)
         assert self.rows.head is not None
         timeline = Timeline(self.rows.head.entity_id, Loaded(), fold, _EVERYTHING, changes, Tally())
         try:
@@ -147,7 +158,8 @@ class Chronicle:
             timeline.finish()
         except HandlerError:
             return self._replayed_by_definition(fold)
-        return Chronicle(self.rows._replace(versions=changes.inserted, superseded=changes.superseded))
+        rows = self.rows._replace(versions=changes.inserted, superseded=changes.superseded)
+        return Chronicle(rows, replayed=True)
 
     def _replayed_by_definition(self, fold: Fold) -> Chronicle:
         """Fold all that counts at every basis. At one that is not good, what was believed before it is still believed.
@@ -176,7 +188,7 @@ class Chronicle:
                         row if made_by_itself else row._replace(refolded_offset=offset, refolded_at=recorded_at)
                     )
         versions = [believed[key] for key in sorted(believed)]
-        return Chronicle(self.rows._replace(versions=versions, superseded=superseded))
+        return Chronicle(self.rows._replace(versions=versions, superseded=superseded), replayed=True)
 
     def _places(self) -> list[tuple[int, Micros]]:
         """Every record of the entity that counts or withdraws another, in the order of the log."""
@@ -199,7 +211,38 @@ class Chronicle:
         sweep = _Sweep()
         for step, ended, made in self._steps():
             sweep.take(step, ended, made)
-        return sweep.finish()
+        return self._since_pruning(sweep.finish())
+
+    def _since_pruning(self, beliefs: list[Belief]) -> list[Belief]:
+        """Leave out what was believed in part because of what is not there any more.
+
+        Of the version that all later ones follow from, and of any that were folded again without what was dropped, it
+        is known only that they were believed when it was dropped.
+        """
+        head = self.rows.head
+        if head is None or head.pruned_before is None or head.pruned_offset is None or head.pruned_at is None:
+            return beliefs
+        pruned, left = Step(head.pruned_offset, head.pruned_at), []
+        for each in beliefs:
+            is_floor = each.row.valid_from < head.pruned_before
+            if is_floor and each.valid_to is not None and each.valid_to <= head.pruned_before:
+                continue
+            if is_floor or self._is_replayed:
+                if each.ended is not None and each.ended <= pruned:
+                    continue
+                each = each._replace(made=max(each.made, pruned))
+            left.append(each)
+        return sorted(left, key=lambda belief: (belief.made, belief.row.valid_from))
+
+    def _from_floor(self, fold: Fold) -> Fold:
+        """Return how the events are folded that are left: the first one's state is what all before it led to."""
+        head, versions = self.rows.head, self.rows.versions
+        if head is None or head.pruned_before is None or not versions:
+            return fold
+        first = min(versions, key=_key)
+        if first.valid_from >= head.pruned_before:
+            return fold
+        return lambda state, row: first.state if row.offset == first.offset else fold(state, row)
 
     def _facts(self) -> list[tuple[Version, Superseded | None]]:
         """Every event once, in the order of folding, with its ending if it was withdrawn."""

@@ -35,6 +35,8 @@ class Diff(Generic[S]):
     :ivar changes: the fields of the state that differ.
     :ivar added: events that are folded into the second answer only, in the order of folding.
     :ivar removed: events that are folded into the first answer only.
+
+    If one of the answers is ``TRUNCATED``, nothing can be compared, and the last three are empty.
     """
 
     before: Answer[S]

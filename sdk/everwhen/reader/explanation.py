@@ -51,7 +51,8 @@ class Withdrawn:
     """A correction or a retraction, and what became of it.
 
     :ivar target_id: the event id that it names.
-    :ivar target: the event that it withdrew; ``None`` while the entity has no such event: then it changes nothing.
+    :ivar target: the event that it withdrew; ``None`` while the entity has no such event, and then it changes nothing,
+        or when that event was pruned.
     :ivar by_id: the id of the correction or the retraction.
     :ivar by_type: its event type: ``everwhen.retracted`` for a retraction.
     :ivar recorded_at: when the log took it.
@@ -94,6 +95,8 @@ class Explanation(Generic[S]):
     :ivar conflicts: records under an event id that the entity already had, with other content; they changed nothing.
     :ivar discarded: records that could not be applied and were left out for good, on somebody's word.
     :ivar decisions: what was decided about the entity's partition where the log did not go on, gaps above all.
+    :ivar pruned_before: the entity's history before this instant was dropped: of the events before it only the last is
+        listed, whose state all of them led to; ``None`` if it is all there.
     """
 
     answer: Answer[S]
@@ -102,6 +105,7 @@ class Explanation(Generic[S]):
     conflicts: tuple[Fact, ...]
     discarded: tuple[Discarded, ...] = ()
     decisions: tuple[Decision, ...] = ()
+    pruned_before: datetime | None = None
 
 
 class Explaining:
@@ -119,6 +123,12 @@ class Explaining:
         self._states = states
         self._generation = generation
         self._topic = generation.topic
+
+    @property
+    def pruned_before(self) -> datetime | None:
+        """The instant up to which the entity was pruned."""
+        head = self._chronicle.rows.head
+        return None if head is None or head.pruned_before is None else from_micros(head.pruned_before)
 
     def events(self, as_of: AsOf, *, folded: bool = False) -> tuple[Fact, ...]:
         """Return what is folded into the answer at a point of both axes.

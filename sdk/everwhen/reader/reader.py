@@ -13,7 +13,7 @@ from everwhen.instants import to_micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.store import AsOf, Changed, Found, Generation, Store, StoreReader, VersionRow
 from everwhen.positions import Basis, Position
-from everwhen.reader.answer import Answer, History
+from everwhen.reader.answer import Answer, History, Status
 from everwhen.reader.answering import Answering
 from everwhen.reader.audit import Audit, belief
 from everwhen.reader.changes import Changes
@@ -170,11 +170,12 @@ class Reader(Generic[S]):
         explaining, point = self._explaining(reader, entity_id), _point_of(answer)
         return Explanation(
             answer=answer,
-            events=explaining.events(point, folded=answer.folded),
+            events=() if answer.status is Status.TRUNCATED else explaining.events(point, folded=answer.folded),
             withdrawn=explaining.withdrawn(point),
             conflicts=explaining.conflicts(point),
             discarded=explaining.discarded(point),
             decisions=explaining.decisions(reader.decisions()),
+            pruned_before=explaining.pruned_before,
         )
 
     def diff(self, entity_id: str, a: Point, b: Point) -> Diff[S]:
@@ -192,6 +193,8 @@ class Reader(Generic[S]):
             self._ask(reader, entity_id, self._shared(reader, point, marks))
             for reader, point in zip(readers, points, strict=True)
         )
+        if Status.TRUNCATED in (before.status, after.status):
+            return Diff(before=before, after=after, changes=(), added=(), removed=())
         folded = [
             {
                 fact.position: fact

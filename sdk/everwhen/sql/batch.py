@@ -33,16 +33,19 @@ class SqlBatch:
     block of :meth:`everwhen.sql.SqlStore.batch` translated.
     """
 
-    def __init__(self, writer: Writer, connection: Any) -> None:
+    def __init__(self, writer: Writer, connection: Any, prunings: int = 0) -> None:
         self._writer = writer
         self._connection = connection
+        self.prunings = prunings
 
     def heads(self, entity_ids: Collection[str]) -> dict[str, Head]:
         """Return the heads of those entities that have one."""
         return {row[0]: Head(*row) for row in self._look(lookups.HEADS, _keys(entity_ids))}
 
-    def known(self, events: Collection[tuple[str, str]], corrected: Collection[str]) -> list[Known]:
-        """Return which of these ``(entity_id, event_id)`` are known, live or withdrawn.
+    def known(
+        self, events: Collection[tuple[str, str]], corrected: Collection[str], pruned: Collection[str] = ()
+    ) -> list[Known]:
+        """Return which of these ``(entity_id, event_id)`` are known, live, withdrawn or pruned.
 
         A retraction has no valid time of its own in the store; it is known with its recorded time.
         """
@@ -51,6 +54,8 @@ class SqlBatch:
             found |= {row[:2]: _known(row, live=False) for row in self._look(lookups.GONE, rest)}
             rest = [event for event in rest if event not in found]
             found |= {row[:2]: _known(row, live=False) for row in self._look(lookups.WITHDRAWING, rest)}
+        if rest := [event for event in events if event[0] in pruned and event not in found]:
+            found |= {row[:2]: _pruned(row) for row in self._look(lookups.PRUNED, rest)}
         return list(found.values())
 
     def tails(self, since: Mapping[str, Micros]) -> dict[str, list[Version]]:
@@ -88,7 +93,13 @@ class SqlBatch:
 
 
 def _known(row: tuple[Any, ...], *, live: bool) -> Known:
-    return Known._make((*row, live))
+    entity_id, event_id, valid_from, event_type, event, withdraws = row
+    return Known(entity_id, event_id, valid_from, event_type, event, withdraws, live)
+
+
+def _pruned(row: tuple[Any, ...]) -> Known:
+    entity_id, event_id, valid_from, withdraws, counted, digest = row
+    return Known(entity_id, event_id, valid_from, "", b"", withdraws, live=bool(counted), digest=digest)
 
 
 def _keys(entity_ids: Iterable[str]) -> list[tuple[str]]:

@@ -87,9 +87,10 @@ class Checkpoints:
             self.troubles.note_recreated(generation, topic)
             raise
 
-    def move(self, connection: Any, claim: Claim, expected: int, reached: Mark, applied: Applied | None) -> None:
+    def move(self, connection: Any, claim: Claim, expected: int, reached: Mark, applied: Applied | None) -> int:
         """Move the checkpoint: the first statement of every batch, which also locks its row.
 
+        :return: how many transactions have pruned entities of the partition.
         :raises Fenced: if the partition was claimed by somebody else or stands elsewhere.
         """
         parameters = _place(claim) | {
@@ -100,8 +101,11 @@ class Checkpoints:
             "new_watermark": stored_watermark(reached.watermark),
             **applied_parameters(applied),
         }
-        if self._move.run(connection.cursor(), parameters).rowcount != 1:
+        moved = self._move.run(connection.cursor(), parameters).fetchall()
+        if not moved:
             raise Fenced(self._why_fenced(connection, claim, expected))
+        prunings: int = moved[0][0]
+        return prunings
 
     def next_offset(self, claim: Claim) -> int:
         """Return where a claimed partition stands, after waiting for a transaction that is still writing it.
@@ -183,7 +187,8 @@ def _moving(table: Table) -> Update:
     )
     moved: dict[str, Any] = {"next_offset": bindparam("reached"), "watermark": bindparam("new_watermark")}
     moved |= {"attempts": 0, "suspect_offset": None, "suspect_deaths": None}
-    return update(table).where(_here(table), still_ours).values(moved | applied_columns(table))
+    moving = update(table).where(_here(table), still_ours).values(moved | applied_columns(table))
+    return moving.returning(table.c.prunings)
 
 
 def _quieting(table: Table, generation: Generation, stands: Sequence[tuple[Claim, int]], until: Micros) -> Any:

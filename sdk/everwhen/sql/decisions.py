@@ -118,7 +118,8 @@ class SqlContinuity:
     def roll_back(self, partition: int, to_offset: int, reason: str) -> Iterator[SqlRollBack]:
         """Open a transaction in which a partition goes back, for whoever folds its entities again.
 
-        :raises ArgumentError: if the partition stands in front of the offset, or is not there.
+        :raises ArgumentError: if the partition stands in front of the offset, or is not there, or if one of
+            the entities that it touches was pruned.
         """
         queries = Queries(self._database.kind, self._database.dialect, self._shared, self._generation)
         with self._database.core(self._doing) as connection:
@@ -126,6 +127,12 @@ class SqlContinuity:
             if not 0 <= to_offset <= row.next_offset:
                 raise ArgumentError(f"{self._place(partition)} stands at offset {row.next_offset}: it can only go back")
             touched = Touched(connection, self._tables, partition, to_offset)
+            if (pruned := touched.pruned()) is not None:
+                raise ArgumentError(
+                    f"{self._place(partition)} cannot go back to offset {to_offset}: entity {pruned!r} has records "
+                    "from there on, and its history was pruned, so it cannot be folded again from its rows. Begin "
+                    "anew from the log with everwhen continuity restart"
+                )
             watermark = touched.watermark()
             batch = SqlBatch(self._writer, connection.connection.driver_connection)
             yield SqlRollBack(row.next_offset, batch, touched, queries, self._generation)

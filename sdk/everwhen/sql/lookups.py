@@ -60,6 +60,11 @@ def _withdrawing(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[A
     )
 
 
+def _pruned(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
+    rows = tables.pruned.c
+    return select(*rows).where(rows.entity_id == key[0], rows.event_id == key[1])
+
+
 def _withdrawn(tables: GenerationTables, *key: ColumnElement[Any]) -> Select[Any]:
     rows = tables.withdrawals.c
     return select(rows.entity_id, rows.target_id, rows.offset).where(rows.entity_id == key[0])
@@ -91,7 +96,8 @@ HEADS = Lookup(_heads, _ENTITY)
 LIVE = Lookup(_live, _EVENT)
 GONE = Lookup(_gone, _EVENT)
 WITHDRAWING = Lookup(_withdrawing, _EVENT)
+PRUNED = Lookup(_pruned, _EVENT)
 WITHDRAWN = Lookup(_withdrawn, _ENTITY)
 TAILS = Lookup(_tails, {"entity_id": Id, "since": Instant()})
 QUARANTINED = Lookup(_quarantined, _ENTITY)
-ALL = (HEADS, LIVE, GONE, WITHDRAWING, WITHDRAWN, TAILS, QUARANTINED)
+ALL = (HEADS, LIVE, GONE, WITHDRAWING, PRUNED, WITHDRAWN, TAILS, QUARANTINED)

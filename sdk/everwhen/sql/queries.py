@@ -137,7 +137,9 @@ class Queries:
         return (
             select(*head.c, *row.c, following.c.valid_to)
             .select_from(head.outerjoin(row, true()).outerjoin(following, true()))
-            .where(row.c.offset.is_not(None) | head.c.unstored_offset.is_not(None))
+            .where(
+                or_(row.c.offset.is_not(None), head.c.unstored_offset.is_not(None), head.c.pruned_before.is_not(None))
+            )
             .order_by(head.c.entity_id)
         )
 

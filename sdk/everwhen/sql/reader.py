@@ -196,7 +196,7 @@ class SqlReader:
         with translated(self._database.address, self._doing), closing(rows):
             for head, row in rows:
                 found = found_of(basis, head, row, as_of, as_of.valid_at)
-                if found.row is not None or found.unstored:
+                if found.row is not None or found.unstored or (head is not None and head.pruned_before is not None):
                     yield found
 
     def _joined(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:

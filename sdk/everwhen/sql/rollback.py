@@ -50,6 +50,14 @@ class Touched:
         asked = select(head.entity_id).where(head.partition == self._partition, touched)
         return list(self.connection.execute(asked).scalars())
 
+    def pruned(self) -> str | None:
+        """Return one of the entities whose history was pruned, if there is any."""
+        head = self._tables.entities.c
+        touched = set(self.ids())
+        asked = select(head.entity_id).where(head.partition == self._partition, head.pruned_before.is_not(None))
+        found = self.connection.execute(asked).scalars()
+        return next((entity_id for entity_id in found if entity_id in touched), None)
+
     def watermark(self) -> Micros | None:
         """Return the latest recorded time of the records before the offset that left a row; ``None`` if none did."""
         tables = self._tables

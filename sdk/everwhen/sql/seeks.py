@@ -77,6 +77,7 @@ class Seeks:
     def __init__(self, tables: GenerationTables) -> None:
         self._versions = tables.versions
         self._superseded = tables.superseded
+        self._heads = tables.entities
 
     def last(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
         """Select the version that is valid at the instant."""
@@ -120,7 +121,10 @@ class Seeks:
         return rows.order_by(both.c.entity_id, both.c.valid_from, both.c.offset)
 
     def changed_from(self, question: Question) -> Select[Any]:
-        """Select where the earliest event begins that counts only now, or counted only in the past; null if none."""
+        """Select where the earliest event begins that counts only now, or counted only in the past; null if none.
+
+        Where events were dropped since, it is where the first one begins that is left.
+        """
         since, versions, ended = question.past, self._versions.c, self._superseded.c
         assert since is not None
         come = select(versions.valid_from).where(
@@ -132,7 +136,12 @@ class Seeks:
             _counts(since, ended.offset, ended.recorded_at),
             not_(_counts(since, ended.ended_offset, ended.ended_at)),
         )
-        both = union_all(come, gone).subquery("both")
+        # Of what was dropped since, nobody knows: it may have come after the past.
+        heads = self._heads.c
+        pruned = select(
+            func.coalesce(heads.first_valid, heads.pruned_before, type_=Instant()).label("valid_from")
+        ).where(heads.entity_id == question.entity_id, not_(_counts(since, heads.pruned_offset, heads.pruned_at)))
+        both = union_all(come, gone, pruned).subquery("both")
         return select(func.min(both.c.valid_from, type_=Instant()).label("changed_from"))
 
     def _live(self, question: Question) -> Select[Any]:

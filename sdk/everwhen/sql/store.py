@@ -22,6 +22,7 @@ from everwhen.sql.decisions import SqlContinuity
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.generations import SqlGenerations
+from everwhen.sql.pruning import SqlPruning
 from everwhen.sql.quarantine import SqlQuarantine, requested
 from everwhen.sql.reader import SqlReader
 from everwhen.sql.suspects import Suspects
@@ -97,8 +98,8 @@ class SqlStore:
         writer = self._writer(claim.generation)
         place = f"{claim.generation.topic}[{claim.partition}]@{expected}"
         with self._database.writing(f"projecting {place}") as connection:
-            self._checkpoints.move(connection, claim, expected, reached, applied)
-            yield SqlBatch(writer, connection)
+            prunings = self._checkpoints.move(connection, claim, expected, reached, applied)
+            yield SqlBatch(writer, connection, prunings)
 
     def note_trouble(self, claim: Claim, trouble: Trouble | None) -> None:
         """Keep why a partition stands still, or that it does not; the next batch forgets it too.
@@ -197,6 +198,13 @@ class SqlStore:
         """
         generation = self.find(projection, number)
         return SqlContinuity(self._database, self._shared, generation, self._writer(generation))
+
+    def pruning(self, projection: str, number: int | None = None) -> SqlPruning:
+        """Open what can be dropped of the generation that answers for the projection, or of the one of a number.
+
+        Errors are those of :meth:`find`.
+        """
+        return SqlPruning(self._database, self._shared, self.find(projection, number))
 
     def reader(self, projection: str, number: int | None = None) -> SqlReader:
         """Open the generation that answers for the projection, or the one of a number.

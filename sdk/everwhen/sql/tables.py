@@ -1,4 +1,4 @@
-"""The tables: four that all projections share, and six for each generation of a projection.
+"""The tables: four that all projections share, and seven for each generation of a projection.
 
 On PostgreSQL they live in the schema ``everwhen``, so that a projection's views never meet the user's tables; on
 SQLite their names begin with ``everwhen_``. ``entity_id`` leads every key of a table that holds entities, and there
@@ -15,7 +15,7 @@ from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.types import Blob, Flag, Id, Instant, JsonText
 
 SCHEMA = "everwhen"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _ROOM = {"fillfactor": 70}  # rows that are updated stay on their page, and so out of the index
 
 
@@ -68,6 +68,9 @@ class SharedTables:
             Column("suspect_records", Integer, comment="how many"),
             Column("suspect_deaths", Integer, comment="in how many claims"),
             Column("suspect_epoch", BigInteger, comment="the last of these claims"),
+            Column(
+                "prunings", BigInteger, nullable=False, server_default="0", comment="how often entities were pruned"
+            ),
             postgresql_with=_ROOM,
         )
         self.decisions = Table(
@@ -105,6 +108,7 @@ class GenerationTables:
         self.entities = table("entities", *_entity_columns(), sqlite_with_rowid=False, postgresql_with=_ROOM)
         self.withdrawals = table("withdrawals", *_withdrawal_columns(), sqlite_with_rowid=False)
         self.conflicts = table("conflicts", *_conflict_columns(), sqlite_with_rowid=False)
+        self.pruned = table("pruned", *_pruned_columns(), sqlite_with_rowid=False)
         self.quarantine = table("quarantine", *_quarantine_columns())
         Index(f"{self.quarantine.name}_entity", self.quarantine.c.entity_id, self.quarantine.c.offset)
         # Asked for every few seconds, and nearly always empty.
@@ -178,6 +182,8 @@ def _entity_columns() -> list[Column[Any]]:
         Column("failing_offset", BigInteger),
         Column("mended_offset", BigInteger),
         Column("mended_from", BigInteger),
+        Column("pruned_offset", BigInteger),
+        Column("pruned_at", Instant),
     ]
 
 
@@ -204,6 +210,17 @@ def _conflict_columns() -> list[Column[Any]]:
         Column("valid_from", Instant, nullable=False),
         Column("event_type", Text, nullable=False),
         Column("event", Blob, nullable=False),
+    ]
+
+
+def _pruned_columns() -> list[Column[Any]]:
+    return [
+        _key("entity_id", Id),
+        _key("event_id", Id),
+        Column("valid_from", Instant, nullable=False),
+        Column("withdraws", Text),
+        Column("counted", Flag, nullable=False, comment="it was not withdrawn"),
+        Column("digest", Blob, nullable=False, comment="SHA-256 of what the event held"),
     ]
 
 

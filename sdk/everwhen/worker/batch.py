@@ -152,6 +152,7 @@ class Batch:
 
     def write(self, store: StoreBatch, cache: HeadCache) -> None:
         """Fold and write all entities."""
+        cache.follow(store.prunings)
         heads = self._heads(store, cache)
         self._leave_out_split(heads)
         parked = {e for e, h in heads.items() if h.parking is not None and e not in self._resumed and e in self._coming}
@@ -327,7 +328,8 @@ class Batch:
                 if row.withdraws is not None:
                     pairs.add((entity_id, row.withdraws))
         found: dict[str, dict[str, Known]] = {}
-        for known in store.known(pairs, corrected) if pairs else ():
+        pruned = {entity_id for entity_id, head in heads.items() if head.pruned_before is not None}
+        for known in store.known(pairs, corrected, pruned) if pairs else ():
             found.setdefault(known.entity_id, {})[known.event_id] = known
         return found
 

@@ -14,7 +14,8 @@ _FIXED_BYTES = 600
 class HeadCache:
     """Least recently used heads of one claimed partition, bounded by their size.
 
-    It is filled only after a commit and thrown away with the claim, so it never knows more than the store.
+    It is filled only after a commit and thrown away with the claim, so it never knows more than the store. What changes
+    a head without a claim, pruning, is counted with the checkpoint.
 
     :param limit_bytes: about how much memory it may take.
 
@@ -25,6 +26,16 @@ class HeadCache:
         self._limit = limit_bytes
         self._size = 0
         self._heads: OrderedDict[str, Head] = OrderedDict()
+        self._prunings: int | None = None
+
+    def follow(self, prunings: int) -> None:
+        """Forget all if entities of the partition were pruned since the last batch.
+
+        :param prunings: as :class:`~everwhen.ports.store.StoreBatch` says.
+        """
+        if prunings != self._prunings:
+            self.clear()
+            self._prunings = prunings
 
     def get(self, entity_id: str) -> Head | None:
         """Return the head if it is here."""
