@@ -8,13 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from everwhen import Projection, Publisher, Reader, Status
+from everwhen import Projection, Publisher, Reader, Status, Worker, WorkerSettings
 from everwhen.connect import open_store
 from everwhen.errors import ArgumentError, HistoryTruncated
 from everwhen.instants import to_micros
 from everwhen.ports.pruning import Pruned
+from everwhen.ports.store import EntityRows
+from everwhen.positions import Basis, Mark
 from everwhen.projection import Tally
 from everwhen.sql import pruning
+from everwhen.sql.reader import SqlReader
 from everwhen.testing.parts.postgres import PostgresAddress
 from everwhen.worker import roll_back
 from tests.ledger import Ledger, Noted, Poison
@@ -149,6 +152,9 @@ def test_a_record_that_would_change_what_was_dropped_parks_its_entity(place: Pla
         Ledger(notes=["1", "2", "3", "5"]),
     )
     assert place.ask(hours=2).status is Status.TRUNCATED
+    with Reader(place.projection, place.store) as reader:
+        for history in reader.history("a"), reader.history("a", audit=True):
+            assert (history.status, history.pruned_before) == (Status.QUARANTINED, at(4))
     discard_all(place)
     assert waiting(place) == []
     assert place.notes() == ["1", "2", "3", "5", "6"]
@@ -162,6 +168,34 @@ def test_a_late_event_after_the_instant_is_put_in_its_place(place: Place) -> Non
     told(place, 5)
     assert place.notes() == ["1", "2", "5", "6"]
     assert place.notes(basis=before) == ["1", "2", "6"]
+
+
+def test_an_answer_that_is_folded_while_its_history_is_dropped_is_truncated(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows to fold are read after the head; an event that is gone by then must not count as one that never was."""
+    told(place, 1, 3, 5)
+    for hour in (4, 2):
+        place.note(str(hour), hour)
+    with Worker(place.projection, place.log, place.store, settings=WorkerSettings(depth=0)) as worker:
+        worker.run(until="end")
+    read, cuts = SqlReader.rows, iter((3, 4))
+
+    def prune_first(reader: SqlReader, entity_id: str) -> EntityRows:
+        prune(place, next(cuts))
+        return read(reader, entity_id)
+
+    with Reader(place.projection, place.store) as reader:
+        now = reader.get("a").basis
+        before = Basis.of(
+            now.topic, {n: Mark(mark.next_offset - 1, mark.watermark) for n, mark in now.items() if mark[0]}
+        )
+        monkeypatch.setattr(SqlReader, "rows", prune_first)
+        answer = reader.get("a", valid_at=at(2), basis=before)
+        assert (answer.status, answer.folded) == (Status.TRUNCATED, False)
+        history = reader.history("a", basis=before)
+        assert (history.status, history.pruned_before) == (Status.TRUNCATED, at(4))
+    assert next(cuts, None) is None
 
 
 def test_a_parked_entity_is_left_as_it_is(place: Place) -> None:

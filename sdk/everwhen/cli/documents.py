@@ -54,6 +54,7 @@ def history_document(projection: str, history: History[Any]) -> dict[str, Any]:
         "versions": [version_document(version) for version in history],
         "basis": str(history.basis),
         "incomplete": incomplete(history.incomplete),
+        "pruned_before": instant(history.pruned_before),
     }
 
 
@@ -75,6 +76,7 @@ def audit_document(projection: str, audit: Audit[Any]) -> dict[str, Any]:
         ],
         "basis": str(audit.basis),
         "incomplete": incomplete(audit.incomplete),
+        "pruned_before": instant(audit.pruned_before),
     }
 
 
@@ -106,7 +108,7 @@ def explanation_document(projection: str, found: Explanation[Any]) -> dict[str, 
             }
             for each in found.discarded
         ],
-        "pruned_before": None if found.pruned_before is None else instant(found.pruned_before),
+        "pruned_before": instant(found.pruned_before),
     }
 
 

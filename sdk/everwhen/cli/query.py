@@ -90,9 +90,9 @@ def history(
     JSON ("-" where it is deleted). With --audit the columns are: known from, known to, valid from, valid to, event
     type, state.
 
-    With --json: one object with projection, entity_id, status, versions, basis and incomplete. A version has state,
-    valid_from, valid_to, recorded_at, superseded_at, event_id, event_type and position; with --audit also known_from,
-    known_to, made_by and ended_by.
+    With --json: one object with projection, entity_id, status, versions, basis, incomplete and pruned_before. A version
+    has state, valid_from, valid_to, recorded_at, superseded_at, event_id, event_type and position; with --audit also
+    known_from, known_to, made_by and ended_by.
 
     \b
     Example:
@@ -106,7 +106,7 @@ def history(
         write_line(to_json(history_document(source.name, found)))
     else:
         write_rows(("VALID FROM", "RECORDED AT", "EVENT", "STATE"), _history_rows(found))
-        _explain_status(entity, found.status)
+        _explain_history(entity, found)
         warn_of(found.incomplete)
     return outcome_of(found.status).code
 
@@ -122,9 +122,15 @@ def _audit(
         write_line(to_json(audit_document(source.name, found)))
     else:
         write_rows(("KNOWN FROM", "KNOWN TO", "VALID FROM", "VALID TO", "EVENT", "STATE"), _audit_rows(found))
-        _explain_status(entity, found.status)
+        _explain_history(entity, found)
         warn_of(found.incomplete)
     return outcome_of(found.status).code
+
+
+def _explain_history(entity: str, found: History[Any] | Audit[Any]) -> None:
+    _explain_status(entity, found.status)
+    if found.pruned_before is not None:
+        click.echo(f"{entity!r}: what ended before {shown(found.pruned_before)} was pruned", err=True)
 
 
 def _explain_status(entity: str, status: Status) -> None:

@@ -174,6 +174,7 @@ class History(Generic[S]):
     :ivar final: as for an :class:`Answer`.
     :ivar folded: what was believed is not kept as rows; it was folded from the entity's stored events.
     :ivar incomplete: as for an :class:`Answer`.
+    :ivar pruned_before: what ended before this instant was dropped, whatever the status; ``None`` if nothing was.
     """
 
     entity_id: str
@@ -183,6 +184,7 @@ class History(Generic[S]):
     final: bool = False
     folded: bool = False
     incomplete: Incomplete | None = None
+    pruned_before: datetime | None = None
 
     def __iter__(self) -> Iterator[Version[S]]:
         return iter(self.versions)

@@ -9,10 +9,9 @@ from typing import Generic, TypeVar
 from everwhen.instants import Micros, from_micros
 from everwhen.ports.store import AsOf, Found, Generation, StoreJoin, StoreReader, VersionRow
 from everwhen.positions import Basis, Position
-from everwhen.projection import Fold
 from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version
-from everwhen.reader.chronicle import Chronicle, predates_pruning
+from everwhen.reader.chronicle import Chronicle, predates_pruning, pruned_before
 from everwhen.reader.incomplete import incomplete_of
 from everwhen.reader.states import States
 
@@ -38,13 +37,14 @@ class Answering(Generic[S]):
     def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
         """Say what is true of an entity at an instant."""
         row, folded, good = found.row, False, True
+        found, chronicle = self._with_chronicle(entity_id, found)
         if self._is_ahead(found):
             status, row = Status.NOT_YET_PROJECTED, None
         elif self._is_truncated(valid_at, found):
             status, row = Status.TRUNCATED, None
         else:
-            if found.unstored:
-                row, good = self._fold_at(entity_id, valid_at)
+            if chronicle is not None:
+                row, good = self._fold_at(entity_id, valid_at, chronicle)
                 folded = True
             status = self._status(found, row) if good else Status.QUARANTINED
         basis = self.pin(found.marks)
@@ -64,14 +64,15 @@ class Answering(Generic[S]):
     def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
         """List the versions of an entity; of several at one instant the last."""
         folded, good = found.unstored, True
+        found, chronicle = self._with_chronicle(entity_id, found)
         if self._is_ahead(found):
             status, rows = Status.NOT_YET_PROJECTED, ()
         else:
             predates = found.head is not None and predates_pruning(found.head, self._as_of)
-            if folded and predates:
+            if chronicle is not None and predates:
                 rows = ()
-            elif folded:
-                chronicle, fold = self._chronicle(entity_id)
+            elif chronicle is not None:
+                fold = self._states.folding(entity_id, self._generation)
                 rows, good = chronicle.replayed(fold).history(self._as_of), chronicle.is_good(self._as_of, fold)
             status = self.history_status(found.head, exists=bool(rows)) if good else Status.QUARANTINED
         return History(
@@ -82,6 +83,7 @@ class Answering(Generic[S]):
             final=self._is_final(status, found),
             folded=folded,
             incomplete=incomplete_of(found.marks, found.head),
+            pruned_before=pruned_before(found.head),
         )
 
     def version(self, row: VersionRow) -> Version[S]:
@@ -105,13 +107,26 @@ class Answering(Generic[S]):
             return as_of.basis
         return marks if as_of.known_at is None else replace(marks, known_at=as_of.known_at, troubles=())
 
-    def _fold_at(self, entity_id: str, valid_at: Micros) -> tuple[VersionRow | None, bool]:
-        """Fold the events that count, where the belief asked for is not kept as rows; say if its basis is good."""
-        chronicle, fold = self._chronicle(entity_id)
-        return chronicle.fold_at(valid_at, self._as_of, fold), chronicle.is_good(self._as_of, fold)
+    def _with_chronicle(self, entity_id: str, found: Found) -> tuple[Found, Chronicle | None]:
+        """Read the rows to fold, where the belief asked for is not kept as rows.
 
-    def _chronicle(self, entity_id: str) -> tuple[Chronicle, Fold]:
-        return Chronicle(self._store.rows(entity_id)), self._states.folding(entity_id, self._generation)
+        They are read after what was found, and may have been pruned in between: then that is what was found.
+        """
+        if not found.unstored or found.head is None:
+            return found, None
+        rows = self._store.rows(entity_id)
+        if rows.head is not None and rows.head.pruned_before != found.head.pruned_before:
+            pruned = rows.head
+            head = found.head._replace(
+                pruned_before=pruned.pruned_before, pruned_offset=pruned.pruned_offset, pruned_at=pruned.pruned_at
+            )
+            found = found._replace(head=head)
+        return found, Chronicle(rows)
+
+    def _fold_at(self, entity_id: str, valid_at: Micros, chronicle: Chronicle) -> tuple[VersionRow | None, bool]:
+        """Fold the events that count; say if the basis asked for is good."""
+        fold = self._states.folding(entity_id, self._generation)
+        return chronicle.fold_at(valid_at, self._as_of, fold), chronicle.is_good(self._as_of, fold)
 
     def _is_ahead(self, found: Found) -> bool:
         """Whether more is asked for than is projected, in the entity's partition or, while that is unknown, in any."""

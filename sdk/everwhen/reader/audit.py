@@ -47,6 +47,7 @@ class Audit(Generic[S]):
     :ivar beliefs: all of them, those that are held now included.
     :ivar basis: what it was computed from.
     :ivar incomplete: as for an :class:`~everwhen.Answer`.
+    :ivar pruned_before: as for a :class:`~everwhen.History`.
     """
 
     entity_id: str
@@ -54,6 +55,7 @@ class Audit(Generic[S]):
     beliefs: tuple[Belief[S], ...]
     basis: Basis
     incomplete: Incomplete | None = None
+    pruned_before: datetime | None = None
 
     def __iter__(self) -> Iterator[Belief[S]]:
         return iter(self.beliefs)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from operator import itemgetter
 from typing import NamedTuple
 
 from everwhen.errors import HandlerError
-from everwhen.instants import MAX_MICROS, Micros
+from everwhen.instants import MAX_MICROS, Micros, from_micros
 from everwhen.ports.store import AsOf, EntityRows, VersionRow
 from everwhen.positions import Basis, Mark
 from everwhen.projection import Arrival, Fold, Loaded, Tally, Timeline
@@ -41,6 +42,11 @@ class Belief(NamedTuple):
     def ended_at(self) -> Micros | None:
         """The recorded time of the record that ended it."""
         return None if self.ended is None else self.ended.recorded_at
+
+
+def pruned_before(head: Head | None) -> datetime | None:
+    """Return the instant up to which an entity was pruned."""
+    return None if head is None or head.pruned_before is None else from_micros(head.pruned_before)
 
 
 def predates_pruning(head: Head, as_of: AsOf) -> bool:

@@ -14,7 +14,7 @@ from everwhen.ports.store import AsOf, Generation
 from everwhen.positions import Position
 from everwhen.projection.rows import Conflict, Version
 from everwhen.reader.answer import Answer
-from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.chronicle import Chronicle, pruned_before
 from everwhen.reader.states import States
 
 S = TypeVar("S")
@@ -127,8 +127,7 @@ class Explaining:
     @property
     def pruned_before(self) -> datetime | None:
         """The instant up to which the entity was pruned."""
-        head = self._chronicle.rows.head
-        return None if head is None or head.pruned_before is None else from_micros(head.pruned_before)
+        return pruned_before(self._chronicle.rows.head)
 
     def events(self, as_of: AsOf, *, folded: bool = False) -> tuple[Fact, ...]:
         """Return what is folded into the answer at a point of both axes.

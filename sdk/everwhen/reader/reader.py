@@ -17,7 +17,7 @@ from everwhen.reader.answer import Answer, History, Status
 from everwhen.reader.answering import Answering
 from everwhen.reader.audit import Audit, belief
 from everwhen.reader.changes import Changes
-from everwhen.reader.chronicle import Chronicle
+from everwhen.reader.chronicle import Chronicle, pruned_before
 from everwhen.reader.current import Current
 from everwhen.reader.diff import Diff, field_changes
 from everwhen.reader.explanation import Explaining, Explanation
@@ -370,6 +370,7 @@ class Reader(Generic[S]):
             ),
             basis=marks,
             incomplete=incomplete_of(marks, head),
+            pruned_before=pruned_before(head),
         )
 
     def _document(self, answer: Answer[S]) -> Any:

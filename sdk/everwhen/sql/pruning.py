@@ -29,6 +29,7 @@ from everwhen.instants import Micros
 from everwhen.ports.pruning import Pruned
 from everwhen.ports.store import Generation
 from everwhen.projection.rows import digest_of
+from everwhen.sql.claims import of_generation
 from everwhen.sql.database import Database
 from everwhen.sql.tables import GenerationTables, SharedTables
 from everwhen.sql.types import Id, Instant
@@ -127,11 +128,7 @@ class SqlPruning:
     def _lock(self, connection: Connection, partition: int) -> Micros:
         """Wait for a batch that is being written, keep others waiting, and have the next one read heads again."""
         rows = self._checkpoints.c
-        here = (
-            rows.projection == self._generation.projection,
-            rows.number == self._generation.number,
-            rows.partition == partition,
-        )
+        here = of_generation(self._checkpoints, self._generation), rows.partition == partition
         counted = update(self._checkpoints).where(*here).values(prunings=rows.prunings + 1).returning(rows.watermark)
         watermark: Micros = connection.execute(counted).scalar_one()
         return watermark
