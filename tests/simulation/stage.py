@@ -24,7 +24,7 @@ from tests.simulation.faults import TAKEOVERS, Plan
 from tests.simulation.log import Tape
 from tests.simulation.run import Run, silent
 from tests.simulation.story import Story
-from tests.simulation.verdict import PREFIX, Reference, Stand, Watcher, rows_of, stands
+from tests.simulation.verdict import Reference, Stand, Watcher, judged, rows_of, stands
 
 _CACHE = 10**6
 
@@ -95,7 +95,7 @@ class Place:
         claims = store.claim(generation, sorted(tape.partitions), description)
         projector = Projector(projection, store, depth=setting.depth)
         reference = Reference(tape, exact=setting.exact)
-        tables = [name for name in file.tables() if name.startswith(PREFIX)]
+        tables = judged(file)
         for partition, claim in claims.items():
             owned = Owned(claim, _CACHE)
             for count, record in enumerate(tape.records(partition), start=1):
@@ -194,7 +194,7 @@ class Stage:
 
     def _check_answers(self) -> None:
         """Where rows depend on how the log was cut: compare what is answered, once for each set of rows."""
-        rows = repr(rows_of(self._file, [name for name in self._file.tables() if name.startswith(PREFIX)]))
+        rows = repr(rows_of(self._file, judged(self._file)))
         if rows not in self._answered:
             reader = Reader(self._projection, self._slots[0].engine)
             check_answers(self._story, reader, stands(self._file), appends=self._setting.appends)

@@ -82,7 +82,7 @@ def _moving(table: Table, guards: Sequence[str]) -> Update:
     columns = {"expected": table.c.next_offset}
     moved: dict[str, Any] = {"next_offset": bindparam("reached"), "watermark": bindparam("new_watermark")}
     guarded = (columns[name] == bindparam(name) for name in guards)
-    return update(table).where(and_(checkpoints._here(table), *guarded)).values(moved)
+    return update(table).where(and_(checkpoints._here(table), *guarded)).values(moved).returning(table.c.prunings)
 
 
 def _believe(patch: pytest.MonkeyPatch, *, committed: bool) -> None:

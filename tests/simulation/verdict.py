@@ -31,6 +31,11 @@ def stands(file: File) -> dict[int, Stand]:
     return {partition: Stand(*rest) for partition, *rest in found}
 
 
+def judged(file: File) -> list[str]:
+    """The generation's tables, but for the one that ``everwhen prune`` alone writes: no history runs it."""
+    return [name for name in file.tables() if name.startswith(PREFIX) and name != f"{PREFIX}pruned"]
+
+
 def rows_of(file: File, tables: Sequence[str]) -> dict[int, Rows]:
     """Every row of these tables by partition, each table in an order of its own."""
     found: dict[int, Rows] = {}
@@ -80,7 +85,7 @@ class Watcher:
         self._file = file
         self._tape = tape
         self._reference = reference
-        self._tables = [name for name in file.tables() if name.startswith(PREFIX)]
+        self._tables = judged(file)
         self._before: dict[int, Stand] = {}
         self.commits = 0
         self._recorded = {p: _recorded(tape, p) for p in tape.partitions}
@@ -89,7 +94,7 @@ class Watcher:
         """After a commit: nothing went back, it was allowed to write, and the rows are those below the checkpoints."""
         self.commits += 1
         if not self._tables:
-            self._tables = [name for name in self._file.tables() if name.startswith(PREFIX)]
+            self._tables = judged(self._file)
             if not self._tables:
                 return
         after = stands(self._file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -101,7 +102,9 @@ class Checkpoints:
             "new_watermark": stored_watermark(reached.watermark),
             **applied_parameters(applied),
         }
-        moved = self._move.run(connection.cursor(), parameters).fetchall()
+        # Closed whatever happens: on SQLite, a row that is left unread keeps later transactions from being committed.
+        with closing(connection.cursor()) as cursor:
+            moved = self._move.run(cursor, parameters).fetchall()
         if not moved:
             raise Fenced(self._why_fenced(connection, claim, expected))
         prunings: int = moved[0][0]
