@@ -20,6 +20,7 @@ IN_ORDER = (
     "schema check",
     "topic create",
     "topic check",
+    "store init",
     "worker",
     "config show",
     "lag",
@@ -39,6 +40,8 @@ IN_ORDER = (
     "continuity show",
     "completion",
     "prune",
+    "store upgrade",
+    "store check",
 )
 QUIET = ("worker", "compare", "quarantine list")
 """They have nothing to print in a new project."""

@@ -257,4 +257,55 @@ _VIEWS = [
     ),
 ]
 
-BUGS = [*_SEEKS, *_BOUNDS, *_UNSTORED, *_CHANGES, *_BATCHES, *_VIEWS]
+_BESIDE = "tests/store/test_upgrades_beside_others.py::"
+_VERSIONS = [
+    Bug(
+        "a worker of an older version claims again after an upgrade",
+        file="sql/checkpoints.py",
+        before="                self._check_version(connection)\n",
+        after="",
+        tests=(_BESIDE + "test_a_claim_of_before_writes_nothing_and_is_not_given_again[sqlite]",),
+    ),
+    Bug(
+        "a claim does not wait for an upgrade that has begun",
+        file="sql/checkpoints.py",
+        before='            connection.exec_driver_sql(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE")\n',
+        after="            del name\n",
+        tests=(_BESIDE + "test_a_claim_comes_before_or_after_an_upgrade[claim]",),
+    ),
+    Bug(
+        "an upgrade leaves workers their claims",
+        file="sql/schema.py",
+        before="        statements.append(_text(connection, fence))\n",
+        after="        del fence\n",
+        tests=(_BESIDE + "test_a_claim_of_before_writes_nothing_and_is_not_given_again[sqlite]",),
+    ),
+    Bug(
+        "an answer is read from tables of whatever version",
+        file="sql/found.py",
+        before="if version != str(SCHEMA_VERSION):",
+        after="if not version:",
+        tests=(_BESIDE + "test_a_reader_of_before_is_told_and_answers_nothing[sqlite]",),
+    ),
+    Bug(
+        "an upgrade forgets the tables of all generations but the first",
+        file="sql/schema.py",
+        before="for each in _kept(self._built(connection))]\n",
+        after="for each in _kept(self._built(connection))][:1]\n",
+        tests=(
+            "tests/store/test_migrations.py::test_the_tables_of_an_upgraded_store_are_those_of_a_fresh_one[sqlite]",
+        ),
+    ),
+    Bug(
+        "what was pruned before it was folded counts as what never was",
+        file="reader/answering.py",
+        before="if rows.head is not None and rows.head.pruned_before != found.head.pruned_before:",
+        after="if rows.head is None:",
+        tests=(
+            "tests/worker/test_pruning.py::"
+            "test_an_answer_that_is_folded_while_its_history_is_dropped_is_truncated[sqlite]",
+        ),
+    ),
+]
+
+BUGS = [*_SEEKS, *_BOUNDS, *_UNSTORED, *_CHANGES, *_BATCHES, *_VIEWS, *_VERSIONS]

@@ -30,6 +30,7 @@ from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore, Timeouts, engine
 from everwhen.sql.database import Database
+from everwhen.sql.tables import SCHEMA_VERSION
 from everwhen.testing.store_samples import Part, blueprint, head, prepared, version
 
 SECRET = "sesame"  # the point of these tests
@@ -126,7 +127,7 @@ def test_tables_of_another_schema_version(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / "store.db") as connection:
         connection.execute("UPDATE everwhen_meta SET schema_version = 99")
     for use in (lambda: store.prepare(blueprint()), lambda: store.reader("thing")):
-        with pytest.raises(StoreMismatch, match=r"version 99.*works with version 3"):
+        with pytest.raises(StoreMismatch, match=f"version 99.*works with version {SCHEMA_VERSION}"):
             use()
 
 

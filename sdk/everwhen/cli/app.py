@@ -29,6 +29,7 @@ from everwhen.cli.quarantine import quarantine
 from everwhen.cli.query import get, history, join, snapshot
 from everwhen.cli.rebuild import rebuild
 from everwhen.cli.schema import schema
+from everwhen.cli.store import store
 from everwhen.cli.topic import topic
 from everwhen.cli.worker import worker
 from everwhen.errors import EverwhenError
@@ -85,7 +86,7 @@ for command in (
     *(worker, config, lag),
     *(rebuild, generations, compare, switch, drop),
     *(get, history, snapshot, join, explain, diff, changes),
-    *(quarantine, continuity, prune, topic, schema),
+    *(quarantine, continuity, prune, topic, schema, store),
     completion,
 ):
     app.add_command(command)

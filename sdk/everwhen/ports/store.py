@@ -17,6 +17,7 @@ from everwhen.ports.generations import StoreGenerations
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.pruning import StorePruning
 from everwhen.ports.quarantine import StoreQuarantine
+from everwhen.ports.schema import StoreSchema
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Head, Known, Quarantined, Superseded, Version, Withdrawal
 
@@ -275,6 +276,10 @@ class Store(Protocol):
         """Where it is, without secrets, for messages."""
         ...
 
+    def schema(self) -> StoreSchema:
+        """Open the tables themselves: to make, upgrade and check them."""
+        ...
+
     def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
         """Make sure that tables and a generation for the projection are there; create what is missing.
 
@@ -293,6 +298,7 @@ class Store(Protocol):
         Partitions that the topic did not have when the generation was built are noted with their trouble, asked for
         or not.
 
+        :raises StoreMismatch: if the tables were upgraded since they were looked at.
         :raises TopicRecreated: if the topic is another one of the same name; that is noted for all partitions.
         :raises ClusterReplaced: if it is in another cluster; nothing is noted, as the store cannot know which one is
             the right one.

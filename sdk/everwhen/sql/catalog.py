@@ -5,27 +5,27 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Final
 
-from sqlalchemy import Connection, func, insert, inspect, select
+from sqlalchemy import Connection, insert, inspect, select, update
 from sqlalchemy.schema import CreateSchema
 
-from everwhen.errors import ArgumentError, GenerationMismatch, GenerationNotFound, ProjectionNotFound, StoreMismatch
+from everwhen.errors import ArgumentError, GenerationMismatch, GenerationNotFound, ProjectionNotFound
 from everwhen.ports.generations import Build, State
 from everwhen.ports.store import Blueprint, Generation
 from everwhen.sql.database import Database, use_write_ahead_log
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SCHEMA, SCHEMA_VERSION, GenerationTables, SharedTables
+from everwhen.sql.versions import check_version, wait_for_turn
 from everwhen.sql.views import HISTORY, create_views
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME_LIMIT: Final = 40
 _RESERVED: Final = frozenset({"meta", "generations", "checkpoints", "decisions"})
 _GENERATION: Final = ("projection", "number", "version", "fingerprint", "topic")
-_PREPARING: Final = 0x65766572_7768656E
-"""The key of PostgreSQL's advisory lock under which tables are made: "everwhen" in ASCII."""
 
 
 class Catalog:
@@ -34,6 +34,14 @@ class Catalog:
     def __init__(self, database: Database, shared: SharedTables) -> None:
         self._database = database
         self._shared = shared
+
+    def create_shared(self) -> bool:
+        """Create the tables that all projections share; return whether they were missing.
+
+        :raises StoreMismatch: if they are there in another version.
+        """
+        with self._changing("making the tables") as connection:
+            return self._create_shared(connection)
 
     def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
         """Return the generation that a worker of this blueprint writes, after creating whatever is missing.
@@ -45,13 +53,10 @@ class Catalog:
         :raises GenerationMismatch: if it was built by other code, or all of them were.
         """
         check_name(blueprint.projection)
-        doing = f"preparing projection {blueprint.projection}"
-        if self._database.kind != POSTGRESQL:
-            with self._database.connection(doing) as connection:
-                use_write_ahead_log(connection)
-        with self._database.core(doing) as connection:
+        with self._changing(f"preparing projection {blueprint.projection}") as connection:
             self._create_shared(connection)
             builds = self.builds(connection, blueprint.projection)
+            self._note_columns(connection, blueprint)
             if not builds and number is None:
                 return self.create(connection, blueprint, 1, "live")
             if number is None:
@@ -100,12 +105,27 @@ class Catalog:
             raise self._not_found(projection, "there is no such file, and no projection at all")
         names: list[str] = []
         with self._database.core(f"looking for projection {projection}", reading=True) as connection:
-            if self._exists(connection):
-                self._check_version(connection)
+            if self.exists(connection):
+                check_version(connection, self._shared, self._database.address)
                 if builds := self.builds(connection, projection):
                     return builds
                 names = self._names(connection)
         raise self._not_found(projection, f"it holds {', '.join(names) or 'no projection at all'}")
+
+    def exists(self, connection: Connection) -> bool:
+        """Say whether there are tables of ours, of whatever version."""
+        meta = self._shared.meta
+        return inspect(connection).has_table(meta.name, schema=meta.schema)
+
+    @contextmanager
+    def _changing(self, doing: str) -> Iterator[Connection]:
+        """Open a transaction in which nobody else makes or changes tables."""
+        if self._database.kind != POSTGRESQL:
+            with self._database.connection(doing) as raw:
+                use_write_ahead_log(raw)
+        with self._database.core(doing) as connection:
+            wait_for_turn(connection)
+            yield connection
 
     def _not_found(self, projection: str, instead: str) -> ProjectionNotFound:
         return ProjectionNotFound(
@@ -113,29 +133,15 @@ class Catalog:
             "URL, or run its worker first"
         )
 
-    def _create_shared(self, connection: Connection) -> None:
-        if self._database.kind == POSTGRESQL:
-            # SQLite has only one writer at a time; here two workers that start together must wait for each other.
-            connection.execute(select(func.pg_advisory_xact_lock(_PREPARING)))
-            if not inspect(connection).has_schema(SCHEMA):
-                connection.execute(CreateSchema(SCHEMA))
-        if not self._exists(connection):
+    def _create_shared(self, connection: Connection) -> bool:
+        if self._database.kind == POSTGRESQL and not inspect(connection).has_schema(SCHEMA):
+            connection.execute(CreateSchema(SCHEMA))
+        missing = not self.exists(connection)
+        if missing:
             self._shared.metadata.create_all(connection)
             connection.execute(insert(self._shared.meta).values(schema_version=SCHEMA_VERSION))
-        self._check_version(connection)
-
-    def _exists(self, connection: Connection) -> bool:
-        meta = self._shared.meta
-        return inspect(connection).has_table(meta.name, schema=meta.schema)
-
-    def _check_version(self, connection: Connection) -> None:
-        found = connection.execute(select(self._shared.meta.c.schema_version)).scalars().all()
-        if found != [SCHEMA_VERSION]:
-            raise StoreMismatch(
-                f"the tables in {self._database.address} are of schema version {', '.join(map(str, found)) or 'none'}, "
-                f"and this package works with version {SCHEMA_VERSION}; use the version of everwhen that made them, "
-                "or a fresh store"
-            )
+        check_version(connection, self._shared, self._database.address)
+        return missing
 
     def builds(self, connection: Connection, projection: str) -> list[Build]:
         """Return the generations of a projection that are not dropped, in the order of their numbers."""
@@ -148,6 +154,14 @@ class Catalog:
         return [
             Build(Generation(*row[: len(_GENERATION)]), *row[len(_GENERATION) :]) for row in connection.execute(asked)
         ]
+
+    def _note_columns(self, connection: Connection, blueprint: Blueprint) -> None:
+        """Keep the fields of the state with generations of this code that were made before fields were kept."""
+        table = self._shared.generations
+        given = asdict(blueprint)
+        ours = [table.c[name] == given[name] for name in _GENERATION if name != "number"]
+        unknown = update(table).where(*ours, table.c.columns.is_(None))
+        connection.execute(unknown.values(columns=json.dumps(blueprint.columns)))
 
     def _dropped(self, connection: Connection, projection: str, number: int) -> Generation | None:
         table = self._shared.generations.c

@@ -44,6 +44,7 @@ from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.statement import Statement
 from everwhen.sql.stuck import end_stuck
 from everwhen.sql.tables import SharedTables
+from everwhen.sql.versions import check_version
 
 NOTHING_RECORDED: Final = -1
 """The watermark of a partition before its first record, outside the database."""
@@ -56,6 +57,7 @@ class Checkpoints:
 
     def __init__(self, database: Database, shared: SharedTables) -> None:
         self._database = database
+        self._shared = shared
         self._table = shared.checkpoints
         self.troubles = PartitionTroubles(database, shared)
         self._move = Statement(lambda: _moving(self._table), database.dialect)
@@ -65,6 +67,7 @@ class Checkpoints:
         """Take partitions over in one transaction; every earlier owner is fenced once it commits.
 
         :raises GenerationMismatch: if the generation is of another topic.
+        :raises StoreMismatch: if the tables were upgraded since they were looked at.
         :raises TopicRecreated: if the topic is not the one that was read so far.
         :raises ClusterReplaced: if the cluster is not.
         """
@@ -78,6 +81,7 @@ class Checkpoints:
             with self._database.core(f"claiming partitions of {topic.name}") as connection:
                 if self._database.kind == POSTGRESQL:
                     end_stuck(connection, self._table, self._database.statement_limit)
+                self._check_version(connection)
                 self.troubles.note_new_partitions(connection, generation, topic)
                 # Always in the same order, so that two workers cannot wait for each other in a circle.
                 return {
@@ -135,6 +139,13 @@ class Checkpoints:
         with self._database.core(f"noting idle partitions of {generation.topic}") as connection:
             noted = connection.execute(_quieting(self._table, generation, stands, until))
             return frozenset(noted.scalars())
+
+    def _check_version(self, connection: Connection) -> None:
+        """Refuse tables of another version, and keep those of ours from being upgraded until the transaction ends."""
+        if self._database.kind == POSTGRESQL:
+            name = connection.dialect.identifier_preparer.format_table(self._table)
+            connection.exec_driver_sql(f"LOCK TABLE {name} IN ROW EXCLUSIVE MODE")
+        check_version(connection, self._shared, self._database.address)
 
     def _claim_one(
         self, connection: Connection, generation: Generation, partition: int, topic: TopicDescription, owner: str

@@ -22,6 +22,7 @@ from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.queries import Queries
 from everwhen.sql.rollback import SqlRollBack, Touched
 from everwhen.sql.tables import GenerationTables, SharedTables
+from everwhen.sql.versions import check_version
 
 
 class SqlContinuity:
@@ -146,6 +147,7 @@ class SqlContinuity:
         here = (self._ours(table), table.c.partition == partition)
         taken = {"owner": secrets.token_hex(16), "epoch": table.c.epoch + 1}
         row = connection.execute(update(table).where(*here).values(taken).returning(*table.c)).one_or_none()
+        check_version(connection, self._shared, self._database.address)
         if row is None:
             raise ArgumentError(f"{self._place(partition)} of projection {self._generation.projection} was never read")
         return row

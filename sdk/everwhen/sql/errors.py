@@ -23,6 +23,7 @@ _PASSING_STATES = {
     "58000",  # system error
     "58030",  # input or output failed
 }
+_NO_RIGHT = "42501"  # insufficient privilege
 _LASTING_STATES = {"57P04"}  # the database was dropped
 _REFUSALS = (
     "authentication failed",
@@ -87,6 +88,11 @@ def _ours(error: BaseException, address: str, doing: str) -> StoreError:
     what = _describe(error)
     if getattr(error, "sqlstate", None) in _CONFLICTS:
         return StoreConflict(f"the store {address} met another transaction while {doing}: {what}. Try again")
+    if getattr(error, "sqlstate", None) == _NO_RIGHT:
+        return StoreError(
+            f"the store {address} refused while {doing}: {what}, its role has no right to do so. Let a role that may "
+            "create tables run everwhen store init MODULE:PROJECTION --grant ROLE first"
+        )
     if _may_pass(error):
         return StoreUnavailable(f"the store {address} failed while {doing}: {what}. It may pass: try again")
     return StoreError(f"the store {address} refused while {doing}: {what}")

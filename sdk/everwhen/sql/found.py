@@ -16,6 +16,8 @@ from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Version, Withdrawal
 from everwhen.sql.queries import Queries, Timed
 from everwhen.sql.statement import Statement
+from everwhen.sql.tables import SCHEMA_VERSION
+from everwhen.sql.versions import mismatch
 
 HEAD: Final = len(Head._fields)
 VERSION: Final = len(Version._fields)
@@ -57,10 +59,16 @@ def then(as_of: AsOf, generation: Generation) -> dict[str, Any]:
 
 @lru_cache(maxsize=64)
 def basis_of(generation: Generation, text: str | None) -> Basis:
-    """Read what the statements give as marks; equal texts are frequent."""
+    """Read what the statements give as marks; equal texts are frequent.
+
+    :raises StoreMismatch: if the tables are of another version.
+    """
+    version, _, listed = (text or "").partition(";")
+    if version != str(SCHEMA_VERSION):
+        raise mismatch("the store", int(version) if version else None)
     marks: dict[int, Mark] = {}
     troubles: list[tuple[int, str]] = []
-    for mark in text.split(",") if text else ():
+    for mark in listed.split(",") if listed else ():
         partition, next_offset, watermark, trouble = mark.split(":")
         marks[int(partition)] = Mark(int(next_offset), int(watermark))
         if trouble:

@@ -8,7 +8,7 @@ from typing import Final
 
 from sqlalchemy import Connection, delete, func, select, update
 
-from everwhen.errors import ArgumentError, ProjectionNotFound
+from everwhen.errors import ArgumentError, ProjectionNotFound, StoreError
 from everwhen.instants import from_micros
 from everwhen.ports.generations import Build, State
 from everwhen.ports.store import Blueprint, Generation
@@ -17,6 +17,7 @@ from everwhen.sql.claims import of_generation
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import GenerationTables, SharedTables
+from everwhen.sql.versions import check_version, wait_for_turn
 from everwhen.sql.views import replace_views
 
 _STILL_ASKED: Final = 10_000_000
@@ -47,6 +48,8 @@ class SqlGenerations:
         """
         self.all()
         with self._database.core(f"beginning a generation of {self._projection}") as connection:
+            wait_for_turn(connection)
+            check_version(connection, self._shared, self._database.address)
             builds = self._locked(connection)
             for build in reversed(builds):
                 if build.state == "building" and is_same(build.generation, blueprint):
@@ -64,6 +67,8 @@ class SqlGenerations:
         """
         self.all()
         with self._database.core(f"switching {self._projection} to generation {number}") as connection:
+            wait_for_turn(connection)
+            check_version(connection, self._shared, self._database.address)
             builds = self._locked(connection)
             chosen = self._catalog.numbered(builds, self._projection, number)
             if chosen.state == "live":
@@ -88,6 +93,8 @@ class SqlGenerations:
         """
         self.all()
         with self._database.core(f"dropping generation {number} of {self._projection}") as connection:
+            wait_for_turn(connection)
+            check_version(connection, self._shared, self._database.address)
             build = self._catalog.numbered(self._locked(connection), self._projection, number)
             self._check_unused(build)
             generation = build.generation
@@ -124,7 +131,13 @@ class SqlGenerations:
         if self._database.kind != POSTGRESQL:
             return
         asked = select(self._table.c.columns).where(of_generation(self._table, generation))
-        columns = json.loads(connection.execute(asked).scalar_one())
+        kept = connection.execute(asked).scalar_one()
+        if kept is None:
+            raise StoreError(
+                f"generation {generation.number} of projection {self._projection} was made before the fields of its "
+                "state were kept, and views need them: start a worker of its code once"
+            )
+        columns = json.loads(kept)
         tables = GenerationTables(self._database.kind, generation.projection, generation.number)
         replace_views(connection, generation.projection, columns, tables)
 

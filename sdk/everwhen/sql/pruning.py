@@ -33,6 +33,7 @@ from everwhen.sql.claims import of_generation
 from everwhen.sql.database import Database
 from everwhen.sql.tables import GenerationTables, SharedTables
 from everwhen.sql.types import Id, Instant
+from everwhen.sql.versions import check_version
 
 _ENTITIES_AT_ONCE: Final = 500
 _VERSIONS_AT_ONCE: Final = 10_000
@@ -45,6 +46,7 @@ class SqlPruning:
 
     def __init__(self, database: Database, shared: SharedTables, generation: Generation) -> None:
         self._database = database
+        self._shared = shared
         self._checkpoints = shared.checkpoints
         self._generation = generation
         self._tables = GenerationTables(database.kind, generation.projection, generation.number)
@@ -113,6 +115,7 @@ class SqlPruning:
         heads = self._tables.entities.c
         with self._database.core(self._doing) as connection:
             watermark = self._lock(connection, partition)
+            check_version(connection, self._shared, self._database.address)
             # Again, now that no batch can write them: one may have been parked since.
             still = heads.partition == partition, heads.quarantined_offset.is_(None), self._due(before)
             asked = select(heads.entity_id).where(heads.entity_id.in_(entity_ids), *still)

@@ -230,7 +230,10 @@ def _past_of(
 
 
 def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
-    """Write the marks of all partitions as one text: ``partition:next_offset:watermark:trouble,…``.
+    """Write the marks of all partitions as one text: ``version;partition:next_offset:watermark:trouble,…``.
+
+    It begins with the version of the tables, so that no answer is read from those of another one by a program that has
+    been running since before they were upgraded.
 
     The watermark is the later of the last record's and of the instant up to which an idle partition was quiet.
     """
@@ -246,8 +249,10 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     for number in rest:
         mark = mark + literal_column("':'", Text) + number
     mark = mark + literal_column("':'", Text) + func.coalesce(table.trouble, literal_column("''", Text))
+    version = select(cast(shared.meta.c.schema_version, Text)).scalar_subquery()
+    marks = func.coalesce(Joined(mark), literal_column("''", Text))
     return (
-        select(Joined(mark))
+        select(version + literal_column("';'", Text) + marks)
         .where(table.projection == generation.projection, table.number == generation.number)
         .scalar_subquery()
     )

@@ -25,6 +25,7 @@ from everwhen.sql.generations import SqlGenerations
 from everwhen.sql.pruning import SqlPruning
 from everwhen.sql.quarantine import SqlQuarantine, requested
 from everwhen.sql.reader import SqlReader
+from everwhen.sql.schema import SqlSchema
 from everwhen.sql.suspects import Suspects
 from everwhen.sql.tables import GenerationTables, SharedTables
 
@@ -57,6 +58,10 @@ class SqlStore:
         """Where it is, without secrets, for messages."""
         return self._database.address
 
+    def schema(self) -> SqlSchema:
+        """Open the tables themselves: to make, upgrade and check them."""
+        return SqlSchema(self._database, self._shared, self._catalog)
+
     def prepare(self, blueprint: Blueprint, number: int | None = None) -> Generation:
         """Make sure that tables and a generation for the projection are there; create what is missing.
 
@@ -77,6 +82,7 @@ class SqlStore:
 
         :raises GenerationMismatch: if the generation is of another topic.
         :raises GenerationNotFound: if the generation was dropped.
+        :raises StoreMismatch: if the tables were upgraded since they were looked at.
         :raises TopicRecreated: if the topic is not the one that was read so far, though it has the same name.
         :raises ClusterReplaced: if it is in another cluster.
         :raises StoreUnavailable: if the database failed, or a batch of the earlier owner did not end in time.

@@ -15,7 +15,7 @@ from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.types import Blob, Flag, Id, Instant, JsonText
 
 SCHEMA = "everwhen"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _ROOM = {"fillfactor": 70}  # rows that are updated stay on their page, and so out of the index
 
 
