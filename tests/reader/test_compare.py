@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from everwhen.connect import open_store
 from everwhen.errors import ClosedError
+from everwhen.instants import to_micros
 from everwhen.reader import Comparison, Difference
 from tests.generations import T0, Bench, Told, noted
 from tests.longer import times
@@ -137,6 +138,20 @@ def test_what_one_of_them_does_not_keep_is_unknown(bench: Bench) -> None:
     assert (difference.entity_id, difference.kind) == ("a", "unknown")
     bench.project(2, 2)
     assert bench.compare() == []
+
+
+def test_what_one_of_them_has_pruned_is_no_difference(bench: Bench) -> None:
+    """What it kept is compared: the version that was valid at the instant, and those from it on."""
+    bench.tell([Told("a", 1, "x"), Told("a", 2, None), Told("a", 3, "y"), Told("a", 5, "y")])
+    bench.tell([Told("b", 1, "y"), Told("b", 3, "x"), Told("c", 1, "y"), Told("c", 6, "x"), Told("d", 1, "x")])
+    bench.project()
+    bench.rebuild()
+    assert [each.entity_id for each in bench.compare()] == ["a", "b", "c", "d"]
+    with closing(open_store(bench.store)) as store:
+        for _ in store.pruning("ledger", 1).portions(to_micros(T0 + timedelta(hours=4), "before")):
+            pass
+    for found in (bench.compare(), bench.compare(2, 1)):
+        assert [(each.entity_id, each.kind) for each in found] == [("b", "state"), ("c", "state"), ("d", "state")]
 
 
 def test_a_comparison_is_read_once(bench: Bench) -> None:

@@ -11,7 +11,7 @@ import click
 from everwhen.cli.documents import shown
 from everwhen.cli.options import confirm, instant_option, json_option, store_option, yes_option
 from everwhen.cli.output import to_json, write_line
-from everwhen.cli.targets import load_projection
+from everwhen.cli.targets import named
 from everwhen.connect import open_store
 from everwhen.errors import ArgumentError
 from everwhen.instants import to_micros
@@ -30,7 +30,8 @@ def prune(name: str, *, before: datetime | None, store: str | None, yes: bool, a
     Questions about instants before it are answered with the status truncated from then on, also as known at an earlier
     basis. An event that arrives later and belongs before the instant parks its entity (PrunedEvent), so choose one
     before which nothing comes any more. Entities that are parked are left as they are. Workers and readers may run; an
-    interrupted run goes on where it was when it is started again. NAME is the projection's name or MODULE:PROJECTION.
+    interrupted run goes on where it was when it is started again. NAME is the projection's name or
+    MODULE:PROJECTION (NAME@2: its generation 2).
 
     With --json: one object with what was dropped.
 
@@ -44,7 +45,7 @@ def prune(name: str, *, before: datetime | None, store: str | None, yes: bool, a
     if instant > time.time_ns() // 1000:
         raise ArgumentError(f"--before {shown(before)} has not come yet: what is valid until then is no history")
     with closing(open_store(store)) as opened:
-        source = opened.pruning(load_projection(name).name if ":" in name else name)
+        source = opened.pruning(*named(name))
         place = f"projection {source.generation.projection}"
         confirm(yes, f"{place} loses its history before {shown(before)}: {_counted(source.outlook(instant))}")
         done = Pruned()

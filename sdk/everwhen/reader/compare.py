@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -10,10 +11,11 @@ from itertools import zip_longest
 from typing import Any, Literal, TypeAlias
 
 from everwhen.errors import ArgumentError
-from everwhen.instants import from_micros
-from everwhen.ports.store import StoreReader
+from everwhen.instants import Micros, from_micros
+from everwhen.ports.store import AsOf, StoreReader
 from everwhen.positions import Basis, Mark, Position
 from everwhen.projection.rows import Head, Version
+from everwhen.reader.chronicle import predates_pruning
 from everwhen.reader.diff import FieldChange, field_changes
 from everwhen.reader.stream import Stream
 
@@ -28,7 +30,7 @@ class Difference:
     :ivar entity_id: which one.
     :ivar kind: ``state``: a version has another state; ``versions``: one of them has a version that the other has not;
         ``parked``: the histories are equal, and only one of them has an event set aside; ``unknown``: it cannot be
-        told, as one of them does not keep as rows what it believed at this position, or has pruned it.
+        told, as one of them does not keep as rows what it believed at this position, or was pruned after it.
     :ivar valid_from: where the first version that differs begins; ``None`` if that is not known.
     :ivar event_type: of the event that made this version.
     :ivar event_id: its id.
@@ -48,7 +50,8 @@ class Difference:
 class Comparison(Stream[Difference]):
     """An iterator over the entities that differ, ordered by entity id.
 
-    Both are asked at the last position that both have reached, whatever is projected meanwhile. It holds two
+    Both are asked at the last position that both have reached, whatever is projected meanwhile; where one of them was
+    pruned, from the version on that it kept from before. It holds two
     connections until it is used up or closed. Not thread-safe.
 
     :param old: the one generation.
@@ -88,7 +91,8 @@ class Comparison(Stream[Difference]):
         entity_id = sides[0][0].entity_id
         if any(_is_uncertain(head, self.basis) for head, _ in sides):
             return Difference(entity_id=entity_id, kind="unknown")
-        before, after = ([] if side is None else side[1] for side in (old, new))
+        kept_from = max((head.pruned_before for head, _ in sides if head.pruned_before is not None), default=None)
+        before, after = ([] if side is None else _kept(side[1], kept_from) for side in (old, new))
         for one, other in zip_longest(before, after):
             if not _are_equal(one, other):
                 return self._first(entity_id, one, other)
@@ -140,7 +144,19 @@ def _side_by_side(
 
 
 def _is_uncertain(head: Head, basis: Basis) -> bool:
-    return head.unstored_offset is not None and basis.next_offset(head.partition) <= head.unstored_offset
+    unstored = head.unstored_offset is not None and basis.next_offset(head.partition) <= head.unstored_offset
+    return unstored or predates_pruning(head, AsOf(0, basis))
+
+
+def _kept(versions: list[Version], kept_from: Micros | None) -> list[Version]:
+    """Return what pruning keeps: the last version before the instant, and all later ones."""
+    if kept_from is None:
+        return versions
+    return versions[max(0, bisect_left(versions, kept_from, key=_begin) - 1) :]
+
+
+def _begin(row: Version) -> Micros:
+    return row.valid_from
 
 
 def _is_parked(side: _Side, basis: Basis) -> bool:
