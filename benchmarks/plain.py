@@ -15,7 +15,8 @@ from typing import cast
 from sqlalchemy import create_engine, inspect, text
 
 from everwhen.ports.continuity import Applied
-from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.ports.generations import Blueprint, Generation
+from everwhen.ports.store import Claim
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes, Known, Version
 from everwhen.sql import SqlStore, lookups, wire

@@ -20,8 +20,8 @@ from everwhen.errors import NotYetProjected
 from everwhen.event import event_type
 from everwhen.instants import to_micros
 from everwhen.local import LocalLog
+from everwhen.ports.answers import AsOf
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import AsOf
 from everwhen.positions import Mark
 from everwhen.projection import Tally
 from everwhen.projection.rows import Version

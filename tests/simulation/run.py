@@ -19,8 +19,8 @@ from unittest import mock
 from everwhen import worker as worker_package
 from everwhen.errors import Fenced, LogUnavailable, StoreUnavailable
 from everwhen.instants import Micros
+from everwhen.ports.generations import Blueprint
 from everwhen.ports.log import Chunk, TopicDescription
-from everwhen.ports.store import Blueprint
 from everwhen.projection import Projection
 from everwhen.sql import database as sql_database
 from everwhen.worker import Worker, WorkerSettings, fetcher

@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine, create_engine, inspect, text
 
-from everwhen.ports.store import Blueprint
+from everwhen.ports.generations import Blueprint
 
 FOLDER = Path(__file__).parent / "version_2"
 FINGERPRINT = "e04b86e2368ae657"

@@ -25,7 +25,7 @@ from everwhen.errors import (
     StoreMismatch,
     StoreUnavailable,
 )
-from everwhen.ports.store import AsOf
+from everwhen.ports.answers import AsOf
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore, Timeouts, engine

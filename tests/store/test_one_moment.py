@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from everwhen.ports.store import AsOf
+from everwhen.ports.answers import AsOf
 from everwhen.projection.rows import Changes, Superseded
 from everwhen.sql import SqlStore
 from everwhen.testing.store_samples import head, prepared, version

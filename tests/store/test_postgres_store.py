@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from everwhen.errors import StoreUnavailable
-from everwhen.ports.store import AsOf, Store
+from everwhen.ports.answers import AsOf
+from everwhen.ports.store import Store
 from everwhen.positions import Basis
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore

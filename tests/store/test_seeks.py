@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from everwhen.instants import MAX_MICROS, from_micros
-from everwhen.ports.store import AsOf, Store
+from everwhen.ports.answers import AsOf
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
 from everwhen.sql import SqlStore

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from everwhen.errors import StoreError
-from everwhen.ports.store import Blueprint
+from everwhen.ports.generations import Blueprint
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore
 from everwhen.testing.store_oracle import TOPIC

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from everwhen.ports.store import AsOf, Store
+from everwhen.ports.answers import AsOf
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore

@@ -12,7 +12,7 @@ from uuid import UUID
 
 import pytest
 
-from everwhen.ports.store import Blueprint
+from everwhen.ports.generations import Blueprint
 from everwhen.projection.rows import Changes, Version
 from everwhen.sql import SqlStore
 from everwhen.testing.store_oracle import TOPIC

@@ -7,7 +7,7 @@ import json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from everwhen.ports.store import AsOf, EntityRows, VersionRow
+from everwhen.ports.answers import AsOf, EntityRows, VersionRow
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Conflict, Version, Withdrawal
 from everwhen.reader.chronicle import Chronicle

@@ -20,8 +20,9 @@ from everwhen.errors import (
     TopicRecreated,
 )
 from everwhen.local.log import LocalLog
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import Bounds, Chunk, Record
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.store import Claim
 from everwhen.positions import Mark
 from everwhen.testing.parts.postgres import PostgresAddress
 from everwhen.worker.continuity import Continuity, applied_of

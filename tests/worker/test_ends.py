@@ -10,8 +10,9 @@ from pathlib import Path
 
 from everwhen.connect import open_log
 from everwhen.ports.clock import SystemClock
+from everwhen.ports.generations import Blueprint, Generation
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.ports.store import Claim
 from everwhen.sql import SqlStore, Timeouts
 from everwhen.worker import Worker
 from tests.worker.disturbed import Scene, until

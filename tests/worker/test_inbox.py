@@ -6,8 +6,9 @@ import threading
 from collections.abc import Sequence
 
 from everwhen.errors import LogError
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import Chunk, Record
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.store import Claim
 from everwhen.positions import Mark
 from everwhen.worker.inbox import Inbox
 from everwhen.worker.projector import Owned

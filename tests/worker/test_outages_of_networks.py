@@ -12,7 +12,7 @@ import pytest
 
 from everwhen.connect import open_log
 from everwhen.ports.clock import SystemClock
-from everwhen.ports.store import Blueprint, Generation
+from everwhen.ports.generations import Blueprint, Generation
 from everwhen.sql import SqlStore, Timeouts
 from everwhen.testing.parts.postgres import PostgresAddress
 from everwhen.worker import Worker as CoreWorker

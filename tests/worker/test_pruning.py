@@ -12,8 +12,8 @@ from everwhen import Projection, Publisher, Reader, Status, Worker, WorkerSettin
 from everwhen.connect import open_store
 from everwhen.errors import ArgumentError, HistoryTruncated
 from everwhen.instants import to_micros
+from everwhen.ports.answers import EntityRows
 from everwhen.ports.pruning import Pruned
-from everwhen.ports.store import EntityRows
 from everwhen.positions import Basis, Mark
 from everwhen.projection import Tally
 from everwhen.sql import pruning

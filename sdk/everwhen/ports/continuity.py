@@ -10,7 +10,9 @@ from everwhen.instants import Micros
 from everwhen.ports.log import TopicDescription
 
 if TYPE_CHECKING:
-    from everwhen.ports.store import EntityRows, Generation, StoreBatch
+    from everwhen.ports.answers import EntityRows
+    from everwhen.ports.generations import Generation
+    from everwhen.ports.store import StoreBatch
     from everwhen.projection.rows import Quarantined
 
 Kind: TypeAlias = Literal["gap", "roll-back", "restart", "partitions"]

@@ -2,15 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from everwhen.instants import Micros
 
-if TYPE_CHECKING:
-    from everwhen.ports.store import Blueprint, Generation
-
 State: TypeAlias = Literal["live", "building", "retired"]
 """``live`` answers, ``building`` never has, ``retired`` has, until another one did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a projection is, as far as a store must know to keep two builds apart."""
+
+    projection: str
+    version: int
+    fingerprint: str
+    """Of the state model and the handlers; see :mod:`everwhen.projection.fingerprint`."""
+    topic: str
+    columns: tuple[tuple[str, str], ...] = ()
+    """Top-level fields of the state for typed views: (name, SQL-neutral kind: text, integer, number, boolean,
+    instant, date, uuid, json)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """One build of a projection in the store."""
+
+    projection: str
+    number: int
+    version: int
+    fingerprint: str
+    topic: str
 
 
 class Build(NamedTuple):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from everwhen.instants import Micros
 
 if TYPE_CHECKING:
-    from everwhen.ports.store import Generation
+    from everwhen.ports.generations import Generation
 
 
 class Pruned(NamedTuple):

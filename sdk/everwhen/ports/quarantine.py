@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from everwhen.projection.rows import Quarantined
 
 if TYPE_CHECKING:
-    from everwhen.ports.store import Generation
+    from everwhen.ports.generations import Generation
 
 
 class StoreQuarantine(Protocol):

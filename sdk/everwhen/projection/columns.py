@@ -24,7 +24,7 @@ _KINDS: dict[type, str] = {
 
 
 def columns(state: type[BaseModel]) -> tuple[tuple[str, str], ...]:
-    """Return ``(field, kind)`` for every field; kinds as in :class:`everwhen.ports.store.Blueprint`."""
+    """Return ``(field, kind)`` for every field; kinds as in :class:`everwhen.ports.generations.Blueprint`."""
     return tuple((name, _kind(field.annotation)) for name, field in state.model_fields.items())
 
 

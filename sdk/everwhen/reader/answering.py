@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from everwhen.instants import Micros, from_micros
-from everwhen.ports.store import AsOf, Found, Generation, StoreJoin, StoreReader, VersionRow
+from everwhen.ports.answers import AsOf, Found, StoreJoin, StoreReader, VersionRow
+from everwhen.ports.generations import Generation
 from everwhen.positions import Basis, Position
 from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version

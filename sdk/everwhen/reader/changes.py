@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Generic, TypeVar
 
 from everwhen.instants import from_micros
-from everwhen.ports.store import Changed as Found
+from everwhen.ports.answers import Changed as Found
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer
 from everwhen.reader.incomplete import incomplete_of

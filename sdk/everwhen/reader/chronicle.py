@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from everwhen.errors import HandlerError
 from everwhen.instants import MAX_MICROS, Micros, from_micros
-from everwhen.ports.store import AsOf, EntityRows, VersionRow
+from everwhen.ports.answers import AsOf, EntityRows, VersionRow
 from everwhen.positions import Basis, Mark
 from everwhen.projection import Arrival, Fold, Loaded, Tally, Timeline
 from everwhen.projection.rows import Changes, Head, Superseded, Version, Withdrawal

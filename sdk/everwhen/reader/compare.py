@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeAlias
 
 from everwhen.errors import ArgumentError
 from everwhen.instants import Micros, from_micros
-from everwhen.ports.store import AsOf, StoreReader
+from everwhen.ports.answers import AsOf, StoreReader
 from everwhen.positions import Basis, Mark, Position
 from everwhen.projection.rows import Head, Version
 from everwhen.reader.chronicle import predates_pruning

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
-from everwhen.ports.store import Store, StoreReader
+from everwhen.ports.answers import StoreReader
+from everwhen.ports.store import Store
 from everwhen.positions import Basis
 
 _NOTICE_SECONDS: Final = 1.0

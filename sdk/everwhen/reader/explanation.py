@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar
 
 from everwhen.event import Event, Retracted
 from everwhen.instants import from_micros
+from everwhen.ports.answers import AsOf
 from everwhen.ports.continuity import Decision
-from everwhen.ports.store import AsOf, Generation
+from everwhen.ports.generations import Generation
 from everwhen.positions import Position
 from everwhen.projection.rows import Conflict, Version
 from everwhen.reader.answer import Answer

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeAlias, TypeVar
 
 from everwhen.errors import ArgumentError, InstantError
 from everwhen.instants import Micros, to_micros
-from everwhen.ports.store import StoreJoin
+from everwhen.ports.answers import StoreJoin
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer
 from everwhen.reader.answering import Answering

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 from everwhen.errors import ArgumentError
 from everwhen.instants import Micros, to_micros
-from everwhen.ports.store import AsOf, Generation
+from everwhen.ports.answers import AsOf
+from everwhen.ports.generations import Generation
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer
 

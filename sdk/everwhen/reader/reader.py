@@ -10,8 +10,10 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, overload
 
 from everwhen.errors import ArgumentError, NotYetProjected, ProjectionNotFound
 from everwhen.instants import to_micros
+from everwhen.ports.answers import AsOf, Changed, Found, StoreReader, VersionRow
 from everwhen.ports.clock import Clock
-from everwhen.ports.store import AsOf, Changed, Found, Generation, Store, StoreReader, VersionRow
+from everwhen.ports.generations import Generation
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Position
 from everwhen.reader.answer import Answer, History, Status
 from everwhen.reader.answering import Answering

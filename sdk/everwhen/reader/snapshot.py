@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TypeVar
 
-from everwhen.ports.store import Found
+from everwhen.ports.answers import Found
 from everwhen.positions import Basis
 from everwhen.reader.answer import Answer, Status
 from everwhen.reader.incomplete import incomplete_of

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 
 from everwhen.errors import GenerationMismatch, NotStored
 from everwhen.event import Event, Retracted, event_type
-from everwhen.ports.store import Generation
+from everwhen.ports.generations import Generation
 from everwhen.projection import Fold, Folder, Projection
 
 S = TypeVar("S", covariant=True)

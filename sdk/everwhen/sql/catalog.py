@@ -14,8 +14,7 @@ from sqlalchemy import Connection, insert, inspect, select, update
 from sqlalchemy.schema import CreateSchema
 
 from everwhen.errors import ArgumentError, GenerationMismatch, GenerationNotFound, ProjectionNotFound
-from everwhen.ports.generations import Build, State
-from everwhen.ports.store import Blueprint, Generation
+from everwhen.ports.generations import Blueprint, Build, Generation, State
 from everwhen.sql.database import Database, use_write_ahead_log
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SCHEMA, SCHEMA_VERSION, GenerationTables, SharedTables

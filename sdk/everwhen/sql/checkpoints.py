@@ -27,8 +27,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 from everwhen.errors import Fenced, GenerationMismatch, TopicRecreated
 from everwhen.instants import Micros
 from everwhen.ports.continuity import Applied
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import UNKNOWN_ID, TopicDescription
-from everwhen.ports.store import Claim, Generation, Suspect
+from everwhen.ports.store import Claim, Suspect
 from everwhen.positions import Mark
 from everwhen.sql.claims import not_ours, ours, place, unread_row
 from everwhen.sql.continuity import (

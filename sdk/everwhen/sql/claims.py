@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, and_
 
 from everwhen.errors import Fenced
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.store import Claim
 
 
 def of_generation(table: Table, generation: Generation) -> ColumnElement[bool]:

@@ -21,8 +21,9 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from everwhen.errors import ClusterReplaced, ContinuityError, GenerationNotFound, Repartitioned, TopicRecreated
 from everwhen.ports.continuity import Applied, Trouble
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import UNKNOWN_ID, TopicDescription
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.store import Claim
 from everwhen.sql.claims import not_ours, of_generation, ours, place, unread_row
 from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL

@@ -12,8 +12,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Table, delete, insert, nu
 
 from everwhen.errors import ArgumentError, Repartitioned
 from everwhen.ports.continuity import Decision, Kind, PartitionStand
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Generation
 from everwhen.sql.batch import SqlBatch, Writer
 from everwhen.sql.claims import of_generation
 from everwhen.sql.continuity import NOBODY, check_incarnation, claimed_of, columns_of

@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from everwhen.errors import ArgumentError
 from everwhen.instants import MAX_MICROS, Micros
-from everwhen.ports.store import AsOf, EntityRows, Found, Generation, VersionRow
+from everwhen.ports.answers import AsOf, EntityRows, Found, VersionRow
+from everwhen.ports.generations import Generation
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Version, Withdrawal
 from everwhen.sql.queries import Queries, Timed

@@ -10,8 +10,7 @@ from sqlalchemy import Connection, delete, func, select, update
 
 from everwhen.errors import ArgumentError, ProjectionNotFound, StoreError
 from everwhen.instants import from_micros
-from everwhen.ports.generations import Build, State
-from everwhen.ports.store import Blueprint, Generation
+from everwhen.ports.generations import Blueprint, Build, Generation, State
 from everwhen.sql.catalog import Catalog, is_same
 from everwhen.sql.claims import of_generation
 from everwhen.sql.database import Database

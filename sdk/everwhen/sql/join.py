@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from everwhen.instants import Micros
-from everwhen.ports.store import AsOf, EntityRows, Found, Generation
+from everwhen.ports.answers import AsOf, EntityRows, Found
+from everwhen.ports.generations import Generation
 from everwhen.positions import Basis
 from everwhen.projection.rows import Head
 from everwhen.sql.database import Database
@@ -28,7 +29,7 @@ class Points(Protocol):
 
 
 class SqlJoin:
-    """Questions about many points. Implements :class:`everwhen.ports.store.StoreJoin`.
+    """Questions about many points. Implements :class:`everwhen.ports.answers.StoreJoin`.
 
     :param connection: in a transaction that sees one snapshot.
     :param marks: how far everything is projected in it.

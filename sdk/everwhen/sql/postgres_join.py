@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from everwhen.instants import Micros
-from everwhen.ports.store import AsOf, Generation
+from everwhen.ports.answers import AsOf
+from everwhen.ports.generations import Generation
 from everwhen.projection.rows import Head
 from everwhen.sql import wire
 from everwhen.sql.found import NOTHING, VALID_TO, ask

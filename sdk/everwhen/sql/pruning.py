@@ -26,8 +26,8 @@ from sqlalchemy import (
 )
 
 from everwhen.instants import Micros
+from everwhen.ports.generations import Generation
 from everwhen.ports.pruning import Pruned
-from everwhen.ports.store import Generation
 from everwhen.projection.rows import digest_of
 from everwhen.sql.claims import of_generation
 from everwhen.sql.database import Database

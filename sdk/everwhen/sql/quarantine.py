@@ -8,7 +8,8 @@ from typing import Any, Literal
 from sqlalchemy import Column, ColumnElement, Table, Text, literal_column, select, update
 from sqlalchemy import cast as sql_cast
 
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.generations import Generation
+from everwhen.ports.store import Claim
 from everwhen.projection.rows import Quarantined
 from everwhen.sql.database import Database
 from everwhen.sql.tables import GenerationTables

@@ -34,7 +34,7 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.types import NullType, TypeEngine
 
 from everwhen.instants import MAX_MICROS
-from everwhen.ports.store import Generation
+from everwhen.ports.generations import Generation
 from everwhen.sql.expressions import POSTGRESQL, Earlier, Joined, MicrosOf, NotBefore, NumberIn
 from everwhen.sql.seeks import Past, Question, Seeks
 from everwhen.sql.statement import Statement

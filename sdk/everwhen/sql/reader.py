@@ -9,8 +9,9 @@ from operator import itemgetter
 from typing import Any, Final, TypeAlias
 
 from everwhen.instants import Micros
+from everwhen.ports.answers import AsOf, Changed, EntityRows, Found, StoreJoin, VersionRow
 from everwhen.ports.continuity import Decision
-from everwhen.ports.store import AsOf, Changed, EntityRows, Found, Generation, StoreJoin, VersionRow
+from everwhen.ports.generations import Generation
 from everwhen.positions import Basis
 from everwhen.projection.rows import Head, Version
 from everwhen.sql.database import Database
@@ -29,7 +30,7 @@ _ChangedRows: TypeAlias = Generator[tuple[Micros, Head | None, Sequence[Any]], N
 
 
 class SqlReader:
-    """Questions to one generation. Implements :class:`everwhen.ports.store.StoreReader`.
+    """Questions to one generation. Implements :class:`everwhen.ports.answers.StoreReader`.
 
     Thread-safe; every method blocks until the database has answered.
     """

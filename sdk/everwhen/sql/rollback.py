@@ -9,7 +9,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, bindparam, delete, func, or_, select, union_all
 
 from everwhen.instants import Micros
-from everwhen.ports.store import EntityRows, Generation
+from everwhen.ports.answers import EntityRows
+from everwhen.ports.generations import Generation
 from everwhen.projection.rows import Quarantined
 from everwhen.sql.batch import SqlBatch
 from everwhen.sql.found import rows_of

@@ -10,8 +10,9 @@ from sqlalchemy import URL, Engine
 
 from everwhen.instants import Micros
 from everwhen.ports.continuity import Applied, Trouble
+from everwhen.ports.generations import Blueprint, Generation
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Blueprint, Claim, Generation
+from everwhen.ports.store import Claim
 from everwhen.positions import Mark
 from everwhen.projection.rows import Quarantined
 from everwhen.sql.batch import SqlBatch, Writer

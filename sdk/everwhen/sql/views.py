@@ -65,7 +65,7 @@ _TYPES: Final[dict[str, TypeEngine[Any]]] = {
 def create_views(connection: Connection, projection: str, columns: Columns, tables: GenerationTables) -> None:
     """Create both views of a projection over the tables of one generation.
 
-    :param columns: fields of the state, as in :class:`~everwhen.ports.store.Blueprint`.
+    :param columns: fields of the state, as in :class:`~everwhen.ports.generations.Blueprint`.
     """
     quote = connection.dialect.identifier_preparer.quote
     for name, query in (

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from everwhen.errors import ArgumentError
 from everwhen.instants import MAX_MICROS, MIN_MICROS
-from everwhen.ports.store import AsOf, Found, Store, StoreReader, VersionRow
+from everwhen.ports.answers import AsOf, Found, StoreReader, VersionRow
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
 from everwhen.testing.store_oracle import TOPIC, Entry, Expected, Oracle, Row

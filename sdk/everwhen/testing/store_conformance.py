@@ -17,8 +17,10 @@ from everwhen.errors import (
     StoreError,
 )
 from everwhen.instants import MAX_MICROS, MIN_MICROS
+from everwhen.ports.answers import AsOf, Found
+from everwhen.ports.generations import Blueprint
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import AsOf, Blueprint, Found, Store
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withdrawal
 from everwhen.testing.store_answers import StoreAnswers

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from everwhen.errors import ClusterReplaced, ContinuityError, Fenced, TopicRecreated
+from everwhen.ports.answers import AsOf
 from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import AsOf, Store
+from everwhen.ports.store import Store
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.testing.store_samples import THINGS, OpenStore, head, prepared, version

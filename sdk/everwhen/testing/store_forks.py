@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from everwhen.ports.store import AsOf, Store
+from everwhen.ports.answers import AsOf
+from everwhen.ports.store import Store
 from everwhen.projection.rows import Changes
 from everwhen.testing.forks import assert_refused_in_child
 from everwhen.testing.store_samples import THINGS, blueprint, head, prepared, version

@@ -17,8 +17,9 @@ from everwhen.errors import (
     GenerationNotFound,
     ProjectionNotFound,
 )
-from everwhen.ports.generations import State
-from everwhen.ports.store import AsOf, Generation, Store
+from everwhen.ports.answers import AsOf
+from everwhen.ports.generations import Generation, State
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
 from everwhen.testing.store_oracle import TOPIC

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from everwhen.errors import ArgumentError
-from everwhen.ports.store import AsOf, EntityRows, Store
+from everwhen.ports.answers import AsOf, EntityRows
+from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Superseded, Withdrawal
 from everwhen.testing.store_oracle import TOPIC

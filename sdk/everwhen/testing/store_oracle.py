@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from everwhen.instants import Micros
-from everwhen.ports.store import AsOf
+from everwhen.ports.answers import AsOf
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Head, Superseded, Version, Withdrawal
 

@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from everwhen.errors import ClosedError
-from everwhen.ports.store import AsOf, Claim, Store
+from everwhen.ports.answers import AsOf
+from everwhen.ports.store import Claim, Store
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes
 from everwhen.testing.store_samples import OpenStore, Part, head, prepared, version

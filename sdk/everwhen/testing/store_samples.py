@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
+from everwhen.ports.generations import Blueprint, Generation
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Blueprint, Claim, Generation, Store
+from everwhen.ports.store import Claim, Store
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes, Head, Version
 from everwhen.testing.store_oracle import TOPIC

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from everwhen.errors import ContinuityError, LogDiverged, LogGap, OffsetOutOfRange, Repartitioned, TopicRecreated
 from everwhen.ports.continuity import Applied, Trouble
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import UNKNOWN_ID, Bounds, Chunk, Log, Record, TopicDescription
-from everwhen.ports.store import Claim, Generation
+from everwhen.ports.store import Claim
 from everwhen.worker.lines import place_of
 
 _log = logging.getLogger("everwhen.worker")

@@ -16,8 +16,9 @@ from everwhen.errors import (
     StoreUnavailable,
     TopicNotFound,
 )
+from everwhen.ports.generations import Generation
 from everwhen.ports.log import Chunk, Log, LogConsumer, TopicDescription
-from everwhen.ports.store import Claim, Generation, Store
+from everwhen.ports.store import Claim, Store
 from everwhen.worker.continuity import Continuity, Placing
 from everwhen.worker.inbox import Inbox
 from everwhen.worker.lines import place_of

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from everwhen.event import headers
 from everwhen.instants import Micros
+from everwhen.ports.answers import EntityRows
 from everwhen.ports.log import Record
-from everwhen.ports.store import EntityRows, Store
+from everwhen.ports.store import Store
 from everwhen.projection import Folder, Projection
 from everwhen.projection.rows import Conflict, Quarantined, Version, Withdrawal
 from everwhen.worker.batch import Batch, Rules

@@ -20,8 +20,9 @@ from everwhen.errors import (
 )
 from everwhen.ports.clock import Clock
 from everwhen.ports.continuity import Trouble
+from everwhen.ports.generations import Blueprint
 from everwhen.ports.log import Log
-from everwhen.ports.store import Blueprint, Store
+from everwhen.ports.store import Store
 from everwhen.projection import Projection, Tally, columns
 from everwhen.worker.continuity import trouble_of
 from everwhen.worker.desk import RequestDesk

@@ -1,0 +1,159 @@
+"""What a store is asked, and what it says: part of the store port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from everwhen.instants import Micros
+from everwhen.ports.continuity import Decision
+from everwhen.ports.generations import Generation
+from everwhen.positions import Basis
+from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Version, Withdrawal
+
+
+class VersionRow(NamedTuple):
+    """A version as a reader sees it, with the interval over which it was believed."""
+
+    version: Version
+    valid_to: Micros | None
+    """Where the next version begins in the belief asked for; ``None``: it has no end yet."""
+    superseded_at: Micros | None
+    """When a later record replaced this belief; ``None`` while it is believed."""
+
+
+class Found(NamedTuple):
+    """What the store says about one entity at one point of both axes."""
+
+    marks: Basis
+    """How far everything was projected in the snapshot that answered."""
+    head: Head | None
+    row: VersionRow | None
+    """``None`` where no version begins at or before the instant, or where ``unstored`` is true."""
+    unstored: bool
+    """The belief asked for is not kept as rows; it must be folded from the entity's events."""
+    following: Micros | None = None
+    """Without a row: where the first version after the instant begins; ``None``: there is none in what was known."""
+
+
+@dataclass(frozen=True, slots=True)
+class AsOf:
+    """A point on both axes: what was true at ``valid_at``, as known now, or at ``basis``, or at ``known_at``.
+
+    With both, only those records count that are below the basis' offsets *and* were recorded by ``known_at``.
+    """
+
+    valid_at: Micros
+    basis: Basis | None = None
+    known_at: Micros | None = None
+
+
+class EntityRows(NamedTuple):
+    """Everything that is stored about one entity, in one snapshot."""
+
+    marks: Basis
+    """How far everything was projected in the snapshot."""
+    head: Head | None
+    versions: list[Version]
+    """What is believed now, ordered by ``(valid_from, offset)``."""
+    superseded: list[Superseded]
+    withdrawals: list[Withdrawal]
+    conflicts: list[Conflict]
+    """These three are in no particular order."""
+    discarded: Sequence[Quarantined] = ()
+    """Records that were kept aside and then left out for good, in no particular order."""
+
+
+class Changed(NamedTuple):
+    """An entity of which other events count than at an earlier basis."""
+
+    valid_from: Micros
+    """The earliest instant at which one of these events begins."""
+    found: Found
+    """What is believed now."""
+
+
+class StoreJoin(Protocol):
+    """Questions about many points, all to one snapshot of the store. Not thread-safe."""
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that answers."""
+        ...
+
+    @property
+    def marks(self) -> Basis:
+        """How far everything is projected in the snapshot."""
+        ...
+
+    def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
+        """Find for each entity and instant what :meth:`StoreReader.find` does, in the order given.
+
+        Quickest where the points are sorted. Takes memory for all of them, and has asked for all of them before it
+        gives the first: other questions may be put in between.
+        """
+        ...
+
+    def rows(self, entity_id: str) -> EntityRows:
+        """Return everything that is stored about one entity."""
+        ...
+
+
+class StoreReader(Protocol):
+    """Questions to one generation. Thread-safe."""
+
+    @property
+    def generation(self) -> Generation:
+        """The generation that answers."""
+        ...
+
+    def marks(self) -> Basis:
+        """Return how far each partition is projected."""
+        ...
+
+    def find(self, entity_id: str, as_of: AsOf) -> Found:
+        """Find the version of one entity that is valid at the instant, in one consistent snapshot."""
+        ...
+
+    def history(self, entity_id: str, as_of: AsOf) -> tuple[Found, list[VersionRow]]:
+        """Return all versions believed at the basis, ordered by ``(valid_from, offset)``, ties included.
+
+        ``as_of.valid_at`` plays no part in the rows; ``Found.row`` is ``None``.
+        """
+        ...
+
+    def rows(self, entity_id: str) -> EntityRows:
+        """Return everything that is stored about one entity."""
+        ...
+
+    def decisions(self) -> list[Decision]:
+        """Return what was decided where the log did not go on, in the order of time."""
+        ...
+
+    def changes(self, since: Basis, valid_at: Micros) -> AbstractContextManager[tuple[Basis, Iterator[Changed]]]:
+        """Stream every entity of which other events count now than at ``since``, in one snapshot.
+
+        They are ordered by entity id; each comes with what is now believed of it at ``valid_at``.
+        """
+        ...
+
+    def believed(self, basis: Basis) -> AbstractContextManager[Iterator[tuple[Head, list[Version]]]]:
+        """Stream every entity with all versions believed of it at a basis, in one snapshot.
+
+        They are ordered by entity id, by code points, and its versions by ``(valid_from, offset)``. For an entity of
+        which that belief is not kept as rows there are those that are; its head tells.
+        """
+        ...
+
+    def snapshot(self, as_of: AsOf) -> AbstractContextManager[tuple[Basis, Iterator[Found]]]:
+        """Stream every entity that has a version at or before the instant, ordered by entity id, in one snapshot.
+
+        Also those of which this cannot be said, as their rows are not kept.
+        """
+        ...
+
+    def join(self, as_of: AsOf) -> AbstractContextManager[StoreJoin]:
+        """Open a snapshot to ask about many points in; ``as_of.valid_at`` plays no part."""
+        ...
