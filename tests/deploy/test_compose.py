@@ -115,7 +115,7 @@ def test_the_broker_is_reached_by_the_name_that_it_gives(services: dict[str, Any
 def test_one_password_from_the_environment(composed: dict[str, Any], services: dict[str, Any]) -> None:
     """Server and clients take the same one, and its default says what it is good for."""
     password = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
-    assert password == "${EVERWHEN_DATABASE_PASSWORD:-development-only}"
+    assert password == "${FLIGHTS_DATABASE_PASSWORD:-development-only}"
     assert services["worker"]["environment"]["PGPASSWORD"] == password
     assert "development-only" not in services["worker"]["environment"]["EVERWHEN_STORE"]
     assert set(composed["volumes"]) == {"kafka", "postgres", "prometheus"}
