@@ -100,8 +100,8 @@ _ANSWERING = [
     Bug(
         "a belief is folded by other code than had it",
         file="reader/states.py",
-        before="        if ours != (generation.version, generation.fingerprint):\n",
-        after="        if not ours:\n",
+        before="(self._projection.version, self._fingerprint) != (generation.version, generation.fingerprint):",
+        after="(generation.version, generation.fingerprint) is None:",
         tests=(_READING + "test_a_belief_that_must_be_folded_is_folded_by_the_code_that_had_it",),
     ),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -69,14 +70,17 @@ class ModelStates(Generic[M]):
 
         :raises NotStored: if other code built the generation: what it believed cannot be folded by this.
         """
-        ours = self._projection.version, self._projection.fingerprint
-        if ours != (generation.version, generation.fingerprint):
+        if (self._projection.version, self._fingerprint) != (generation.version, generation.fingerprint):
             raise NotStored(
                 f"what was believed of entity {entity_id!r} at this basis is not kept as rows, and this program is "
                 f"not the code that built generation {generation.number} of projection {generation.projection} "
                 f"(version {generation.version}, code {generation.fingerprint[:12]}): ask with that code"
             )
         return Folder(self._projection).fold
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        return self._projection.fingerprint  # it reads the source of every handler, which takes milliseconds
 
     def document(self, state: Any) -> Any:
         """Return a state's fields by their names, as they are stored."""
