@@ -5,17 +5,16 @@ from __future__ import annotations
 import gc
 import logging
 import multiprocessing
-import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from everwhen.cli.exits import Exit, exit_of
 from everwhen.cli.logs import show_worker
+from everwhen.cli.signals import Stoppable, stopped_by_signals
 from everwhen.cli.targets import load_projection
 from everwhen.connect import LogTarget, Worker
 from everwhen.errors import EverwhenError
@@ -113,7 +112,11 @@ class Builders:
         except EOFError:
             process = self._running[connection]
             process.join()
-            return Ended(f"a building process was killed (exit code {process.exitcode})", 1)
+            return Ended(
+                f"a building process was killed (exit code {process.exitcode}); the same command goes on with what "
+                "was committed",
+                Exit.PROCESS_DIED,
+            )
         return said
 
 
@@ -138,16 +141,17 @@ def _build(task: Task, parent: Connection) -> None:
         said: _Said = Ended(_INTERRUPTED, Exit.INTERRUPTED) if stopping.asked else None
     except EverwhenError as error:
         said = Ended(str(error), exit_of(error))
-    parent.send(said)
+    with suppress(OSError):  # it may be gone
+        parent.send(said)
 
 
 class Stopping:
     """Asks a worker to stop, and remembers that it did: its run then ends like one that was done.
 
-    :param worker: has ``stop``.
+    :param worker: the worker.
     """
 
-    def __init__(self, worker: Any) -> None:
+    def __init__(self, worker: Stoppable) -> None:
         self._worker = worker
         self.asked = False
 
@@ -157,14 +161,15 @@ class Stopping:
         self._worker.stop()
 
 
-def _telling(parent: Connection) -> Any:
+def _telling(parent: Connection) -> Callable[[Progress], None]:
     before = 0
 
     def tell(progress: Progress) -> None:
         nonlocal before
         if progress.records != before:
             before = progress.records
-            parent.send(progress)
+            with suppress(OSError):  # it is gone: then this is stopped too
+                parent.send(progress)
 
     return tell
 
@@ -180,22 +185,6 @@ def _end_with_the_parent(worker: Stopping) -> None:
         worker.stop()
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-@contextmanager
-def stopped_by_signals(running: Any) -> Iterator[None]:
-    """Have SIGTERM and the first Ctrl-C call ``stop``; a second Ctrl-C breaks off."""
-
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        running.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def tasks_for(task: Task, partitions: Sequence[int], processes: int) -> list[Task]:

@@ -6,17 +6,16 @@ import contextvars
 import logging
 import os
 import queue
-import signal
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from types import FrameType
 from typing import Any, Literal, NamedTuple
 
 from everwhen.cli import logs, progress
 from everwhen.cli.config_settings import DaemonSettings
 from everwhen.cli.exits import Exit, exit_of
+from everwhen.cli.signals import stopped_by_signals
 from everwhen.cli.targets import load_projection, numbered
 from everwhen.connect import LogTarget, Worker
 from everwhen.errors import ArgumentError, EverwhenError, SettingsError
@@ -92,7 +91,7 @@ def _work_alone(job: Job, part: Part, *, with_bar: bool) -> int:
         _observed([part], job) as observers,
         progress.bar() if with_bar else progress.lines() as show,
         _worker(job, part, show, observers) as running,
-        _stopped_by_signals([running]),
+        stopped_by_signals(running),
     ):
         done = running.run(until=job.until)
     progress.conclude(done, with_bar=with_bar)
@@ -115,7 +114,7 @@ def _work_together(job: Job, parts: Sequence[Part]) -> int:
             )
             for each in parts
         }
-        stack.enter_context(_stopped_by_signals(list(workers.values())))
+        stack.enter_context(stopped_by_signals(*workers.values()))
         for name, worker in workers.items():
             arguments = (_run_one, name, worker, job.until, ended)
             threading.Thread(target=contextvars.copy_context().run, args=arguments, name=name, daemon=True).start()
@@ -184,18 +183,3 @@ def _observed(parts: Sequence[Part], job: Job) -> Iterator[Mapping[str, Observer
     shown = Joined(metrics) if len(metrics) > 1 else next(iter(metrics.values()))
     with serving(settings.http, shown, limits, step=job.number):
         yield metrics
-
-
-@contextmanager
-def _stopped_by_signals(workers: Sequence[Worker]) -> Iterator[None]:
-    def stop(_number: int, _frame: FrameType | None) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        for worker in workers:
-            worker.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

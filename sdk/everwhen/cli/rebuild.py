@@ -6,20 +6,23 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import click
 
-from everwhen.cli.builders import Builders, Ended, Task, stopped_by_signals, tasks_for, totals
-from everwhen.cli.logs import show_worker
+from everwhen.cli.builders import Builders, Ended, Task, tasks_for, totals
+from everwhen.cli.config_options import resolution_of
+from everwhen.cli.config_resolve import Resolution, Source
+from everwhen.cli.logs import is_json, show_worker
 from everwhen.cli.options import kafka_option, log_option, log_target, option, store_option
 from everwhen.cli.output import write_line
+from everwhen.cli.signals import stopped_by_signals
 from everwhen.cli.targets import load_projection
 from everwhen.connect import LogTarget, open_log, open_store
-from everwhen.ports.generations import Build
+from everwhen.errors import SettingsError
 from everwhen.projection import Projection
 from everwhen.worker import WorkerSettings, blueprint
 
@@ -71,33 +74,40 @@ def rebuild(
       everwhen compare account --store sqlite:///bank.db
       everwhen switch account --store sqlite:///bank.db
     """
-    with_bar = sys.stderr.isatty()
-    show_worker(as_json=False, over_bar=with_bar, traces=context.find_root().params["traceback"])
+    resolution = resolution_of(context, {})
+    as_json = is_json(resolution.daemon().log_format)
+    with_bar = sys.stderr.isatty() and not as_json
+    show_worker(as_json=as_json, over_bar=with_bar, traces=context.find_root().params["traceback"])
     projection = load_projection(target)
     projection.check_complete()
-    source = log_target(log, kafka)
-    partitions = _partitions(source, projection)
-    build = _begin(store, projection)
     task = Task(
         target=target,
-        log=source,
+        log=log_target(log, kafka),
         store=store,
-        generation=build.generation.number,
+        generation=0,
         partitions=(),
-        settings=_settings(),
-        as_json=False,
+        settings=_settings(resolution),
+        as_json=as_json,
         quiet=with_bar,
     )
-    tasks = tasks_for(task, range(partitions), processes or os.cpu_count() or 1)
+    partitions = _partitions(task.log, projection)
+    task = replace(task, generation=_begin(store, projection))
+    for ended in _build(tasks_for(task, range(partitions), processes or os.cpu_count() or 1), with_bar=with_bar):
+        click.echo(f"everwhen: {ended.message}", err=True)
+        context.exit(ended.code)
+    write_line(f"generation {task.generation} of projection {projection.name} holds all that stood in the log at first")
+    write_line(f"compare it with the one that answers: everwhen compare {projection.name}")
+    write_line(f"keep it up to date: everwhen worker {target}@{task.generation}")
+    write_line(f"let it answer: everwhen switch {projection.name}")
+
+
+def _build(tasks: Sequence[Task], *, with_bar: bool) -> Iterator[Ended]:
+    """Run the processes and show how far they are; yield why one ended early."""
     with Builders(tasks) as builders, stopped_by_signals(builders), _bar() if with_bar else _lines() as show:
         for ended in builders.run():
             show(*totals(builders.progress, len(tasks)))
             if ended is not None:
-                _fail(context, ended)
-    number, name = build.generation.number, projection.name
-    write_line(f"generation {number} of projection {name} holds all that stood in the log when this began")
-    write_line(f"compare it with the one that answers: everwhen compare {name}")
-    write_line(f"keep it up to date: everwhen worker {target}@{number}; let it answer: everwhen switch {name}")
+                yield ended
 
 
 def _partitions(source: LogTarget | None, projection: Projection[Any]) -> int:
@@ -105,7 +115,8 @@ def _partitions(source: LogTarget | None, projection: Projection[Any]) -> int:
         return opened.describe(projection.topic.name).partitions
 
 
-def _begin(store: str | None, projection: Projection[Any]) -> Build:
+def _begin(store: str | None, projection: Projection[Any]) -> int:
+    """Return the number of the generation that is built now."""
     with closing(open_store(store)) as opened:
         builds = opened.generations(projection.name)
         before = {build.generation.number for build in builds.all()}
@@ -118,19 +129,20 @@ def _begin(store: str | None, projection: Projection[Any]) -> Build:
         _log.info(resumed, *facts)
     else:
         _log.info(begun, *facts)
-    return build
+    return number
 
 
-def _settings() -> WorkerSettings:
-    chosen = replace(WorkerSettings.from_environment(os.environ), group=None)
-    if chosen.batch_records == WorkerSettings().batch_records:
+def _settings(resolution: Resolution) -> WorkerSettings:
+    """Return a worker's settings, from the environment and the configuration file.
+
+    :raises SettingsError: naming every mistake, one a line.
+    """
+    if resolution.mistakes:
+        raise SettingsError("\n".join(resolution.mistakes))
+    chosen = replace(resolution.worker(), group=None, partitions=None)
+    if resolution.found["batch_records"].source is Source.DEFAULT:
         return replace(chosen, batch_records=_BATCH_RECORDS)
     return chosen
-
-
-def _fail(context: click.Context, ended: Ended) -> None:
-    click.echo(f"everwhen: {ended.message}", err=True)
-    context.exit(ended.code)
 
 
 @contextmanager
