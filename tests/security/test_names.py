@@ -101,7 +101,7 @@ def test_sql_is_made_of_checked_names() -> None:
 def _statements() -> dict[str, set[str]]:
     """The formatted or concatenated texts with an SQL verb in them, as the expressions that are put in."""
     found: dict[str, set[str]] = {}
-    for path in sorted(Path(everwhen.sql.__path__[0]).glob("*.py")):
+    for path in sorted(Path(everwhen.sql.__path__[0]).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.JoinedStr) and _is_sql(node):
                 parts = {ast.unparse(value.value) for value in node.values if isinstance(value, ast.FormattedValue)}
@@ -117,6 +117,8 @@ VERBS = (
     "CREATE ",
     "DROP ",
     "COPY ",
+    "GRANT ",
+    "COMMENT ON",
     "SET LOCAL",
     "PRAGMA ",
     " FROM ",
@@ -134,5 +136,8 @@ STATEMENTS: dict[str, set[str]] = {
     "expressions": {"compiler.process(element.clauses, **options)", "document", "key"},  # compiled by SQLAlchemy
     "postgres": {"names", "prepare.format_table(table)"},  # of our columns and tables, quoted by SQLAlchemy
     "postgres_join": {"name"},  # of settings of the planner, constants
-    "views": {"body", "quote(SCHEMA)", "quote(name)"},  # compiled, and quoted by SQLAlchemy
+    "schema": {"CHANGING", "SCHEMA", "name", "rights"},  # constants; the role, quoted by SQLAlchemy
+    "step": {"column", "text"},  # of the migrations, written there
+    # Compiled, or quoted by SQLAlchemy; the privilege is one that PostgreSQL's own catalog names.
+    "views": {"body", "name", "privilege", "quote(SCHEMA)", "quote(name)", "role"},
 }
