@@ -60,6 +60,8 @@ def compare(
     for row in tables["quarantine"]:
         counts["quarantine"] += 1
         yield Anomaly("quarantine.extra", f"{row['partition']}@{row['offset']}", row["error"])
+    for row in tables["pruned"]:
+        yield Anomaly("pruned.extra", row["entity_id"], f"nothing was pruned, and {row['event_id']} is said to be")
     for entity, rows in _together(expected, tables):
         counts.update({name: len(found) for name, found in rows.items()})
         if entity not in expected:
@@ -191,8 +193,10 @@ def _beliefs(entity: str, expected: Entity, head: Row, rows: Iterable[Row]) -> I
 
 def _checkpoints(log: Log, generations: list[Row], checkpoints: list[Row], counts: Counter[str]) -> Iterator[Anomaly]:
     counts["checkpoints"] += len(checkpoints)
-    told = [(row["number"], row["version"], row["topic"], row["state"], row["partitions"]) for row in generations]
-    if told != [(1, VERSION, log.topic, "live", log.partitions)]:
+    named = ("number", "version", "topic", "state", "partitions", "retired_at")
+    if [tuple(row[name] for name in named) for row in generations] != [
+        (1, VERSION, log.topic, "live", log.partitions, None)
+    ]:
         yield Anomaly("generations.differs", log.topic, f"expected one that is live, found {generations}")
     watermarks: dict[int, int] = {}
     for record in log.records:
@@ -209,6 +213,7 @@ def _checkpoints(log: Log, generations: list[Row], checkpoints: list[Row], count
             "cluster_id": log.cluster_id,
             "topic_id": log.topic_id,
             "next_offset": end,
+            "prunings": 0,
             "watermark": watermarks.get(partition),
             "last_offset": log.lasts[partition].offset if partition in log.lasts else None,
             "last_checksum": _checksum(log.lasts[partition]) if partition in log.lasts else None,

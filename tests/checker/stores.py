@@ -47,9 +47,10 @@ COLUMNS = {
     "withdrawals": ["entity_id", "target_id", "offset", "partition", "recorded_at", "event_id", "event_type", "event"],
     "conflicts": ["entity_id", "event_id", "offset", "partition", "recorded_at", "valid_from", "event_type", "event"],
     "quarantine": ["partition", "offset", "error"],
+    "pruned": ["entity_id", "event_id"],
 }
 SHARED = {
-    "generations": ["projection", "number", "version", "topic", "state", "partitions"],
+    "generations": ["projection", "number", "version", "topic", "state", "partitions", "retired_at"],
     "checkpoints": [
         "projection",
         "number",
@@ -58,6 +59,7 @@ SHARED = {
         "cluster_id",
         "topic_id",
         "next_offset",
+        "prunings",
         "watermark",
         "last_offset",
         "last_checksum",
@@ -70,7 +72,7 @@ SHARED = {
 _AT_ONCE = 5_000
 _INSTANTS = {
     *("valid_from", "recorded_at", "refolded_at", "ended_at", "first_valid", "last_valid", "unstored_valid"),
-    *("unstored_at", "quarantined_at", "pruned_before", "pruned_at", "failing_valid", "watermark"),
+    *("unstored_at", "quarantined_at", "pruned_before", "pruned_at", "failing_valid", "watermark", "retired_at"),
 }
 
 

@@ -90,7 +90,11 @@ BAD = {
     "no MODULE:NAME": (("worker", "bank", *ON_FILES), Exit.USAGE, "MODULE:PROJECTION; write it like bank:account"),
     "a path for a module": (("schema", "check", "./bank.py:accounts"), Exit.USAGE, "MODULE:TOPIC; write it like bank:"),
     "a missing module": (("worker", "banc:account", *ON_FILES), Exit.USAGE, "there is no module banc; start in"),
-    "a missing name": (("worker", "bank:acount", *ON_FILES), Exit.USAGE, "its projections are: account, broken, generous, newer"),
+    "a missing name": (
+        ("worker", "bank:acount", *ON_FILES),
+        Exit.USAGE,
+        "its projections are: account, broken, generous, newer",
+    ),
     "a topic for a projection": (("get", "bank:accounts", "a", *ON_FILES[2:]), Exit.USAGE, "bank:accounts is a Topic"),
     "a projection for a topic": (("schema", "check", "bank:account"), Exit.USAGE, "its topics are: accounts"),
     "a module that raises": (("schema", "check", "raises:x"), Exit.USAGE, "at line 1 of raises with KeyError"),

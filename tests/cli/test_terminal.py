@@ -71,10 +71,14 @@ WAYS = {
     ),
     "continuity restart": Way(("account", "--reason", "a test", *FROM_LOG, *FROM_STORE), Exit.USAGE),
     "continuity accept-partitions": Way(("account", "--reason", "a test", *FROM_STORE), Exit.USAGE),
+    "prune": Way(("account", *FROM_STORE), Exit.USAGE),
     "topic create": Way(("bank:accounts", *FROM_LOG), shown="bank.accounts"),
     "topic check": Way(("bank:accounts", *FROM_LOG), shown="bank.accounts"),
     "schema write": Way(("bank:accounts",)),
     "schema check": Way(("bank:accounts",), shown="bank.accounts"),
+    "store init": Way(("bank:account", *FROM_STORE), shown="there already"),
+    "store upgrade": Way(FROM_STORE, shown="nothing to upgrade"),
+    "store check": Way(FROM_STORE, shown="bank.accounts"),
     "completion": Way(("bash",), shown="_everwhen_completion"),
 }
 """Every command that is no group. None of these runs changes what the others find."""

@@ -18,6 +18,7 @@ HARMLESS = {
     ("meta", "schema_version"): "every program refuses tables of another version",
     ("generations", "fingerprint"): "it stands for the code, which is not in the log; other code is refused",
     ("generations", "created_at"): "a clock's, and no answer rests on it",
+    ("generations", "columns"): "views are made from it, and no answer rests on it",
     ("checkpoints", "owner"): "whoever claims the partition next replaces it",
     ("checkpoints", "epoch"): "as the owner, which tells two claims of one epoch apart",
     ("checkpoints", "quiet_until"): "a worker's clock says it, and the log does not",

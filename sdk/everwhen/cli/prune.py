@@ -40,7 +40,7 @@ def prune(name: str, *, before: datetime | None, store: str | None, yes: bool, a
       everwhen prune account --before 2026-01-01T00:00:00Z --yes --store sqlite:///bank.db
     """
     if before is None:
-        raise ArgumentError("say with --before up to which instant history is dropped")
+        raise ArgumentError("it is not said what is dropped; give an instant, as in --before 2026-01-01T00:00:00Z")
     instant = to_micros(before, "--before")
     if instant > time.time_ns() // 1000:
         raise ArgumentError(f"--before {shown(before)} has not come yet: what is valid until then is no history")

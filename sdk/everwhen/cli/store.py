@@ -18,7 +18,12 @@ from everwhen.worker import blueprint
 
 @click.group(cls=Group)
 def store() -> None:
-    """Make the tables of a store, upgrade them, and check them."""
+    """Make the tables of a store, upgrade them, and check them.
+
+    \b
+    Example:
+      everwhen store check --store sqlite:///bank.db
+    """
 
 
 @store.command()
