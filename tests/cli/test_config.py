@@ -247,8 +247,6 @@ def test_other_commands_find_log_and_store_in_the_file(workspace: Workspace) -> 
     (workspace.path / "everwhen.toml").write_text('log = "kafka://127.0.0.1:1"\n[kafka]\nacks = 1\n')
     refused = workspace.run("topic", "check", "bank:accounts")
     assert (refused.code, "acks=1 breaks" in refused.error) == (Exit.USAGE, True)
-    mended = workspace.run("topic", "check", "bank:accounts", "--kafka", "acks=all")
-    assert mended.code == Exit.LOG_UNAVAILABLE
 
 
 def test_variables_of_a_service_named_everwhen_are_no_mistakes() -> None:

@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
@@ -71,7 +72,13 @@ class Workspace:
         """Start a command with its output piped."""
         pipe = subprocess.PIPE
         return subprocess.Popen(
-            [*_PROGRAM, *arguments], cwd=self.path, env=environment_with(variables), stdout=pipe, stderr=pipe, text=True
+            [*_PROGRAM, *arguments],
+            cwd=self.path,
+            env=environment_with(variables),
+            stdout=pipe,
+            stderr=pipe,
+            text=True,
+            preexec_fn=_hear_interrupts,
         )
 
     def run_on_terminal(self, *arguments: str, columns: int = 100) -> Finished:
@@ -94,6 +101,11 @@ class Workspace:
     def project(self, projection: str = "bank:account", log: str = LOG, store: str = STORE) -> Finished:
         """Project all that is published."""
         return self.run("worker", projection, "--log", log, "--store", store, "--until-end")
+
+
+def _hear_interrupts() -> None:
+    # A shell has what it starts in the background ignore them, and so would all that these tests start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def environment_with(variables: dict[str, str]) -> dict[str, str]:
