@@ -27,8 +27,8 @@ from everwhen.projection import Projection
 from everwhen.worker import WorkerSettings, blueprint
 
 _log = logging.getLogger("everwhen.rebuild")
-_BATCH_RECORDS: Final = 20_000
-"""A rebuild is in nobody's way, so its transactions may be larger than a worker's."""
+BATCH_RECORDS: Final = 10_000
+"""A rebuild is in nobody's way, so its transactions may be larger than a worker's; this is what a kill costs a process."""
 _LINE_SECONDS: Final = 10.0
 
 
@@ -141,7 +141,7 @@ def _settings(resolution: Resolution) -> WorkerSettings:
         raise SettingsError("\n".join(resolution.mistakes))
     chosen = replace(resolution.worker(), group=None, partitions=None)
     if resolution.found["batch_records"].source is Source.DEFAULT:
-        return replace(chosen, batch_records=_BATCH_RECORDS)
+        return replace(chosen, batch_records=BATCH_RECORDS)
     return chosen
 
 
