@@ -28,7 +28,7 @@ from everwhen.worker import WorkerSettings, blueprint
 
 _log = logging.getLogger("everwhen.rebuild")
 BATCH_RECORDS: Final = 10_000
-"""A rebuild is in nobody's way, so its transactions may be larger than a worker's; this is what a kill costs a process."""
+"""A rebuild is in nobody's way, so its transactions may be larger than a worker's; a kill costs each process one."""
 _LINE_SECONDS: Final = 10.0
 
 
