@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Final, NamedTuple, TypeAlias
 
 from everwhen.cli.exits import Exit, exit_of
-from everwhen.cli.logs import show_worker
+from everwhen.cli.logs import about, show_worker
 from everwhen.cli.signals import Stoppable, stopped_by_signals
 from everwhen.cli.targets import load_projection
 from everwhen.connect import LogTarget, Worker
@@ -113,7 +113,7 @@ class Builders:
             process = self._running[connection]
             process.join()
             return Ended(
-                f"a building process was killed (exit code {process.exitcode}); the same command goes on with what "
+                f"a building process ended with exit code {process.exitcode}; the same command goes on with what "
                 "was committed",
                 Exit.PROCESS_DIED,
             )
@@ -125,15 +125,19 @@ def _build(task: Task, parent: Connection) -> None:
     show_worker(as_json=task.as_json, over_bar=task.quiet)
     gc.set_threshold(50_000, 20, 100)
     try:
-        with Worker(
-            load_projection(task.target),
-            task.log,
-            task.store,
-            partitions=task.partitions,
-            generation=task.generation,
-            settings=task.settings,
-            progress=_telling(parent),
-        ) as worker:
+        projection = load_projection(task.target)
+        with (
+            about(projection=projection.name),
+            Worker(
+                projection,
+                task.log,
+                task.store,
+                partitions=task.partitions,
+                generation=task.generation,
+                settings=task.settings,
+                progress=_telling(parent),
+            ) as worker,
+        ):
             stopping = Stopping(worker)
             _end_with_the_parent(stopping)
             with stopped_by_signals(stopping):

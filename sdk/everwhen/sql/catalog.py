@@ -180,8 +180,8 @@ class Catalog:
                 return build
         there = ", ".join(f"{build.generation.number} ({build.state})" for build in builds) or "none"
         raise GenerationNotFound(
-            f"{self._database.address} holds no generation {number} of projection {projection} any more; there "
-            f"are: {there}. Ask one of these, or the one that answers by leaving the number or the basis out"
+            f"{self._database.address} holds no generation {number} of projection {projection}; there are: "
+            f"{there}. Ask one of these, or the one that answers by leaving the number or the basis out"
         )
 
     def _matching(self, builds: Sequence[Build], blueprint: Blueprint) -> Generation:
