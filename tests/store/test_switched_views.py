@@ -102,3 +102,15 @@ def test_a_view_of_somebody_else_is_not_torn_down(store: SqlStore, connection: A
         switch(store, OTHERS, '{"size":"big","day":null}')
     assert store.find("thing").number == 2
     assert shown(connection) == {"name": "m", "size": 2, "open": True}
+
+
+def test_a_generation_of_an_older_store_is_shown_once_its_code_was_there(store: SqlStore, connection: Any) -> None:
+    """Its fields are not kept: a switch to it is refused with what to do, and its worker brings them."""
+    switch(store, OTHERS, '{"size":"big","day":null}')
+    connection.execute("UPDATE everwhen.generations SET columns = NULL WHERE number = 1")
+    with pytest.raises(StoreError, match="worker"):
+        store.generations("thing").switch(1)
+    assert store.find("thing").number == 2
+    assert store.prepare(code("a", FIRST)).number == 1
+    store.generations("thing").switch(1)
+    assert shown(connection) == {"name": "n", "size": 1}
