@@ -12,7 +12,7 @@ from everwhen.ports.generations import Generation
 from everwhen.ports.store import Claim
 from everwhen.projection.rows import Quarantined
 from everwhen.sql.database import Database
-from everwhen.sql.tables import GenerationTables
+from everwhen.sql.tables import tables_of
 
 _LARGE = ("key", "value", "headers")
 
@@ -90,7 +90,7 @@ def requested(database: Database, claims: Sequence[Claim]) -> list[Quarantined]:
 
 
 def _table(database: Database, generation: Generation) -> Table:
-    return GenerationTables(database.kind, generation.projection, generation.number).quarantine
+    return tables_of(database.kind, generation.projection, generation.number).quarantine
 
 
 def _left_out(column: Column[Any]) -> ColumnElement[Any]:

@@ -7,6 +7,7 @@ are no foreign keys, no serials and no index across entities, so that the tables
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, Table, Text
@@ -120,6 +121,16 @@ class GenerationTables:
             sqlite_where=asked,
             postgresql_where=asked,
         )
+
+
+@lru_cache(maxsize=256)
+def tables_of(dialect: str, projection: str, number: int) -> GenerationTables:
+    """Return the tables of one build, the same objects each time.
+
+    SQLAlchemy keeps what it has compiled for the objects that a statement was made of, hundreds of statements: with new
+    ones for every question it would keep a copy of each.
+    """
+    return GenerationTables(dialect, projection, number)
 
 
 def _metadata(dialect: str) -> MetaData:
