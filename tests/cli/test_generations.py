@@ -194,6 +194,35 @@ def test_a_rebuild_that_is_told_to_stop_says_that_it_is_not_done(workspace: Work
     assert errors.splitlines()[-1] == "everwhen: the rebuild was interrupted; the same command goes on with it"
 
 
+def test_a_process_of_a_rebuild_that_is_killed_is_told(workspace: Workspace) -> None:
+    """The rebuild is not done then: it ends with a code of its own and says what to type."""
+    workspace.publish("story")
+    assert workspace.project("bank:slow").code == Exit.DONE
+    os.mkfifo(workspace.path / "gate")
+    workspace.publish("hold")
+    started = workspace.start("rebuild", "bank:slow", *ON_FILES, "--processes", "1")
+    gates: list[int] = []
+    assert eventually(lambda: _opened(workspace.path / "gate", gates)), started.communicate(timeout=60)
+    for child in Path(f"/proc/{started.pid}/task/{started.pid}/children").read_text().split():
+        if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text():
+            os.kill(int(child), signal.SIGKILL)
+    out, errors = started.communicate(timeout=60)
+    os.close(gates[0])
+    assert (started.returncode, out) == (Exit.PROCESS_DIED, "")
+    assert "the same command goes on" in errors.splitlines()[-1]
+
+
+def test_a_switch_waits_for_the_worker_of_the_new_one(rebuilt: Workspace) -> None:
+    """It is behind when the switch is typed, and there when it is made."""
+    rebuilt.publish("hold")
+    assert rebuilt.project().code == Exit.DONE
+    switching = rebuilt.start("switch", "account", "--store", STORE, "--wait", "60")
+    assert rebuilt.project("bank:generous@2").code == Exit.DONE
+    out, errors = switching.communicate(timeout=60)
+    assert (switching.returncode, errors) == (Exit.DONE, "")
+    assert "behind" not in out
+
+
 @pytest.fixture(scope="module")
 def rebuilt_once(told: Workspace) -> Workspace:
     """Shared, so tests only ask."""

@@ -6,11 +6,10 @@ import re
 import signal
 import socket
 import sys
-from http.client import HTTPConnection
 from typing import TYPE_CHECKING
 
 from everwhen.cli.exits import Exit
-from tests.cli.workspace import LOG, STORE, Workspace
+from tests.cli.workspace import LOG, STORE, Workspace, fetch
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,11 +25,11 @@ def test_a_process_answers_and_ends_when_it_is_told_to(workspace: Workspace) -> 
     process = workspace.start(*ARGUMENTS, "--http", "0", "--ready-lag", "60")
     port = _port(process)
     with socket.create_connection(("127.0.0.1", port)):
-        while 'everwhen_partition_gap_records{partition="0"' not in _get(port, "/metrics")[1]:
+        while 'everwhen_partition_gap_records{partition="0"' not in fetch(port, "/metrics")[1]:
             assert process.poll() is None
-        assert _get(port, "/livez") == (200, "ok\n")
+        assert fetch(port, "/livez") == (200, "ok\n")
         assert (
-            'everwhen_partitions_claimed{projection="account",topic="bank.accounts"} 2.0' in _get(port, "/metrics")[1]
+            'everwhen_partitions_claimed{projection="account",topic="bank.accounts"} 2.0' in fetch(port, "/metrics")[1]
         )
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == Exit.DONE
@@ -67,13 +66,3 @@ def _port(process: subprocess.Popen[str]) -> int:
         if found := _LISTENING.search(line):
             return int(found[1])
     raise AssertionError(f"it did not listen, and ended with {process.wait()}")
-
-
-def _get(port: int, path: str) -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()

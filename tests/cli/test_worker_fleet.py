@@ -10,14 +10,13 @@ import signal
 import socket
 import subprocess
 import time
-from http.client import HTTPConnection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from everwhen.cli.exits import Exit
-from tests.cli.workspace import LOG, STORE, Workspace
+from tests.cli.workspace import LOG, STORE, Workspace, fetch
 from tests.parts.watching import eventually
 
 if TYPE_CHECKING:
@@ -115,18 +114,18 @@ def test_one_place_to_ask_about_several_projections(workspace: Workspace, starte
     (line,) = daemon.until("http.listening")
     port = int(line["message"].split("/")[2].rpartition(":")[2])
     daemon.until("partition.claimed", times=4)
-    metrics = _get(port, "/metrics")[1]
+    metrics = fetch(port, "/metrics")[1]
     claimed = re.findall(r'everwhen_partitions_claimed\{projection="(\w+)",topic="bank.accounts"\} 2.0', metrics)
     assert claimed == ["account", "slow"]
     samples = [each.rpartition(" ")[0] for each in metrics.splitlines() if not each.startswith("#")]
     assert len(samples) == len(set(samples))
     assert metrics.count("# TYPE everwhen_partitions_claimed gauge") == 1
     assert metrics.count("\nprocess_resident_memory_bytes ") == 1
-    assert _get(port, "/readyz") == (200, "ok\n")
+    assert fetch(port, "/readyz") == (200, "ok\n")
     workspace.publish("hold")
     with _held(workspace):
-        assert eventually(lambda: "slow: the loop thread took no turn" in _get(port, "/livez")[1])
-        assert _get(port, "/livez")[0] == 503
+        assert eventually(lambda: "slow: the loop thread took no turn" in fetch(port, "/livez")[1])
+        assert fetch(port, "/livez")[0] == 503
         daemon.process.send_signal(signal.SIGTERM)
     assert daemon.end() == Exit.DONE
     assert len([each for each in daemon.lines if each["event"] == "worker.done"]) == 2
@@ -218,7 +217,7 @@ def test_each_process_has_a_port(workspace: Workspace, started: list[Daemon]) ->
     listening = daemon.until("http.listening", times=2)
     shown = {line["process_number"]: line["message"].split("/")[2] for line in listening}
     assert shown == {0: f"127.0.0.1:{port}", 1: f"127.0.0.1:{port + 1}"}
-    assert _get(port + 1, "/livez") == (200, "ok\n")
+    assert fetch(port + 1, "/livez") == (200, "ok\n")
     daemon.process.send_signal(signal.SIGTERM)
     assert daemon.end() == Exit.DONE
 
@@ -266,13 +265,3 @@ def _two_free_ports() -> int:
             second.bind(("127.0.0.1", port + 1))
             return port
     raise AssertionError("no two ports in a row are free")
-
-
-def _get(port: int, path: str) -> tuple[int, str]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=5)
-    try:
-        connection.request("GET", path)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-    finally:
-        connection.close()

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import termios
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,17 @@ class Workspace:
     def project(self, projection: str = "bank:account", log: str = LOG, store: str = STORE) -> Finished:
         """Project all that is published."""
         return self.run("worker", projection, "--log", log, "--store", store, "--until-end")
+
+
+def fetch(port: int, path: str) -> tuple[int, str]:
+    """Ask what a command serves; return status and body."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
 
 
 def _hear_interrupts() -> None:

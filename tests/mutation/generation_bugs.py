@@ -51,8 +51,8 @@ _WRITING = [
 _ANSWERING = [
     _generations(
         "a switch leaves two generations that answer",
-        before='self._become(connection, live.generation, "retired", time.time_ns() // 1000)',
-        after='self._become(connection, live.generation, "live", time.time_ns() // 1000)',
+        before='live._replace(state="retired", retired_at',
+        after='live._replace(state="live", retired_at',
         tests=(_SWITCHED,),
     ),
     _generations(

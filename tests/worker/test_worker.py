@@ -24,6 +24,8 @@ from everwhen.positions import Position
 from everwhen.worker import blueprint
 from tests import ledger
 from tests.ledger import Ledger, Noted, Skipped, Wiped
+from tests.parts.watching import eventually
+from tests.running import running
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -132,29 +134,15 @@ def test_a_partition_that_another_worker_claims_is_fenced(place: Place) -> None:
     place.publish(("a", Noted(text="1")))
     worker = Worker(place.projection, place.log, place.store, partitions=[0, 1])
     reader = Reader(place.projection, place.store)
-    outcome: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            worker.run()
-        except BaseException as error:  # noqa: BLE001 - the test looks at it
-            outcome.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
+    with running(worker) as failed:
         (first,) = place.publish(("a", Noted(text="2")), start=T0 + timedelta(hours=1))
         reader.wait_for(first, timeout=20)
         store, log = open_store(place.store), open_log(place.log)
         store.claim(store.prepare(blueprint(place.projection)), [0, 1], log.describe("ledger"))
         before = reader.get("a").basis
         place.publish(("a", Noted(text="3")), ("b", Noted(text="3")), ("c", Noted(text="3")), ("d", Noted(text="3")))
-        thread.join(20)
-        assert [type(error) for error in outcome] == [Fenced]
+        assert eventually(lambda: [type(error) for error in failed] == [Fenced])
         assert reader.get("a").basis == before
-    finally:
-        worker.stop()
-        thread.join(20)
 
 
 def test_stop_ends_a_run_that_has_no_end(place: Place) -> None:

@@ -92,8 +92,7 @@ def switch(name: str, number: int | None, *, back: bool, wait: float, even_if_be
         if not (back or even_if_behind):
             _wait(opened, projection, chosen, wait)
         retired = builds.switch(chosen)
-        left = _behind(_marks(opened, retired), opened.reader(projection, chosen).marks())
-        behind = -(left or 0)
+        behind = _behind(opened.reader(projection, chosen).marks(), _marks(opened, retired)) or 0
     write_line(
         f"generation {chosen} of projection {projection} answers now instead of generation "
         f"{retired.generation.number}" + (f", and is {behind} offsets behind it" if behind > 0 else "")
@@ -163,11 +162,11 @@ def _missing(marks: Basis, goal: Basis) -> int:
     return sum(max(0, mark.next_offset - marks.next_offset(partition)) for partition, mark in goal.items())
 
 
-def _behind(marks: Basis, live: Basis) -> int | None:
-    """Return by how many offsets it is behind; less than 0 if it is ahead; ``None`` for another topic."""
-    if marks.topic != live.topic:
+def _behind(marks: Basis, other: Basis) -> int | None:
+    """Return by how many offsets it is behind another; less than 0 if it is ahead; ``None`` for another topic."""
+    if marks.topic != other.topic:
         return None
-    return sum(live.next_offset(p) - marks.next_offset(p) for p in {*marks, *live})
+    return sum(other.next_offset(p) - marks.next_offset(p) for p in {*marks, *other})
 
 
 def _row(build: Build, behind: int | None, marks: Basis) -> tuple[str, ...]:

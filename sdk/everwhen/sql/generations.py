@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from sqlalchemy import Connection, delete, func, select, update
 
 from everwhen.errors import ArgumentError, ProjectionNotFound, StoreError
 from everwhen.instants import from_micros
-from everwhen.ports.generations import Blueprint, Build, Generation, State
+from everwhen.ports.generations import Blueprint, Build, Generation
 from everwhen.sql.catalog import Catalog, is_same
 from everwhen.sql.claims import of_generation
 from everwhen.sql.database import Database
@@ -46,16 +48,14 @@ class SqlGenerations:
         :raises ProjectionNotFound: if none answers yet.
         """
         self.all()
-        with self._database.core(f"beginning a generation of {self._projection}") as connection:
-            wait_for_turn(connection)
-            check_version(connection, self._shared, self._database.address)
-            builds = self._locked(connection)
+        with self._changing(f"beginning a generation of {self._projection}") as connection:
+            builds = self._builds(connection)
             for build in reversed(builds):
                 if build.state == "building" and is_same(build.generation, blueprint):
                     return build
             number = self._next_number(connection)
             self._catalog.create(connection, blueprint, number, "building")
-            return self._catalog.numbered(self._locked(connection), self._projection, number)
+            return self._catalog.numbered(self._builds(connection), self._projection, number)
 
     def switch(self, number: int) -> Build:
         """Let a generation answer, and retire the one that answered; readers see the one or the other.
@@ -65,10 +65,8 @@ class SqlGenerations:
         :raises ArgumentError: if it answers already.
         """
         self.all()
-        with self._database.core(f"switching {self._projection} to generation {number}") as connection:
-            wait_for_turn(connection)
-            check_version(connection, self._shared, self._database.address)
-            builds = self._locked(connection)
+        with self._changing(f"switching {self._projection} to generation {number}") as connection:
+            builds = self._builds(connection)
             chosen = self._catalog.numbered(builds, self._projection, number)
             if chosen.state == "live":
                 raise ArgumentError(
@@ -76,12 +74,11 @@ class SqlGenerations:
                     f"everwhen generations {self._projection} shows them"
                 )
             live = next(build for build in builds if build.state == "live")
-            self._become(connection, live.generation, "retired", time.time_ns() // 1000)
-            self._become(connection, chosen.generation, "live", chosen.retired_at)
+            retired = live._replace(state="retired", retired_at=time.time_ns() // 1000)
+            self._become(connection, retired)
+            self._become(connection, chosen._replace(state="live"))
             self._show(connection, chosen.generation)
-            return next(
-                build for build in self._locked(connection) if build.generation.number == live.generation.number
-            )
+            return retired
 
     def drop(self, number: int) -> None:
         """Free all that a generation takes. Its number is not used again.
@@ -91,10 +88,8 @@ class SqlGenerations:
         :raises StoreUnavailable: if somebody is using it.
         """
         self.all()
-        with self._database.core(f"dropping generation {number} of {self._projection}") as connection:
-            wait_for_turn(connection)
-            check_version(connection, self._shared, self._database.address)
-            build = self._catalog.numbered(self._locked(connection), self._projection, number)
+        with self._changing(f"dropping generation {number} of {self._projection}") as connection:
+            build = self._catalog.numbered(self._builds(connection), self._projection, number)
             self._check_unused(build)
             generation = build.generation
             # A claim locks this row too, so no worker takes a partition of it from here on.
@@ -106,12 +101,15 @@ class SqlGenerations:
             tables = GenerationTables(self._database.kind, generation.projection, generation.number)
             tables.metadata.drop_all(connection)
 
-    def _locked(self, connection: Connection) -> list[Build]:
-        """Return all of them, after waiting for whoever else is changing them; workers may still claim."""
-        mine = self._table.c.projection == self._projection
-        connection.execute(
-            select(self._table.c.number).where(mine).order_by(self._table.c.number).with_for_update(key_share=True)
-        )
+    @contextmanager
+    def _changing(self, doing: str) -> Iterator[Connection]:
+        """Open a transaction in which nobody else makes, upgrades, switches or drops; workers may still claim."""
+        with self._database.core(doing) as connection:
+            wait_for_turn(connection)
+            check_version(connection, self._shared, self._database.address)
+            yield connection
+
+    def _builds(self, connection: Connection) -> list[Build]:
         builds = self._catalog.builds(connection, self._projection)
         if not builds:
             raise ProjectionNotFound(f"projection {self._projection} is not in {self._database.address} any more")
@@ -121,9 +119,9 @@ class SqlGenerations:
         highest = select(func.max(self._table.c.number)).where(self._table.c.projection == self._projection)
         return int(connection.execute(highest).scalar_one()) + 1
 
-    def _become(self, connection: Connection, generation: Generation, state: State, retired_at: int | None) -> None:
-        changed = update(self._table).where(of_generation(self._table, generation))
-        connection.execute(changed.values(state=state, retired_at=retired_at))
+    def _become(self, connection: Connection, build: Build) -> None:
+        changed = update(self._table).where(of_generation(self._table, build.generation))
+        connection.execute(changed.values(state=build.state, retired_at=build.retired_at))
 
     def _show(self, connection: Connection, generation: Generation) -> None:
         """Let the views show the generation that answers."""

@@ -30,49 +30,9 @@ class SharedTables:
             self.metadata,
             Column("schema_version", Integer, primary_key=True, autoincrement=False),
         )
-        self.generations = Table(
-            _name(dialect, "generations"),
-            self.metadata,
-            Column("projection", Id, primary_key=True),
-            Column("number", Integer, primary_key=True, autoincrement=False),
-            Column("version", Integer, nullable=False),
-            Column("fingerprint", Text, nullable=False),
-            Column("topic", Text, nullable=False),
-            Column("state", Text, nullable=False, comment="live, building, retired or dropped"),
-            Column("created_at", Instant, nullable=False),
-            Column("partitions", Integer, comment="how many the topic had; null before the first claim"),
-            Column("retired_at", Instant, comment="when another generation began to answer instead"),
-            Column("columns", Text, comment="the state's fields for views, as JSON: [[name, kind], ...]"),
-        )
+        self.generations = Table(_name(dialect, "generations"), self.metadata, *_generation_columns())
         self.checkpoints = Table(
-            _name(dialect, "checkpoints"),
-            self.metadata,
-            Column("projection", Id, primary_key=True),
-            Column("number", Integer, primary_key=True, autoincrement=False),
-            Column("partition", Integer, primary_key=True, autoincrement=False),
-            Column("topic", Text, nullable=False),
-            Column("cluster_id", Text, nullable=False),
-            Column("topic_id", Text, nullable=False),
-            Column("next_offset", BigInteger, nullable=False),
-            Column("leader_epoch", Integer),
-            Column("owner", Text, nullable=False),
-            Column("epoch", BigInteger, nullable=False),
-            Column("watermark", Instant, comment="null before the first record"),
-            Column("quiet_until", Instant, comment="nothing comes any more that was recorded up to here"),
-            Column("last_offset", BigInteger, comment="of the last record that was applied"),
-            Column("last_checksum", BigInteger, comment="CRC-32 of that record"),
-            Column("trouble", Text, comment="why the partition stands still: the class of an error"),
-            Column("trouble_from", BigInteger),
-            Column("trouble_to", BigInteger),
-            Column("attempts", Integer, nullable=False, comment="claims since the last batch that were not released"),
-            Column("suspect_offset", BigInteger, comment="where records were about to be applied"),
-            Column("suspect_records", Integer, comment="how many"),
-            Column("suspect_deaths", Integer, comment="in how many claims"),
-            Column("suspect_epoch", BigInteger, comment="the last of these claims"),
-            Column(
-                "prunings", BigInteger, nullable=False, server_default="0", comment="how often entities were pruned"
-            ),
-            postgresql_with=_ROOM,
+            _name(dialect, "checkpoints"), self.metadata, *_checkpoint_columns(), postgresql_with=_ROOM
         )
         self.decisions = Table(
             _name(dialect, "decisions"),
@@ -143,6 +103,49 @@ def _name(dialect: str, name: str) -> str:
 
 def _key(name: str, kind: Any) -> Column[Any]:
     return Column(name, kind, primary_key=True, autoincrement=False)
+
+
+def _generation_columns() -> list[Column[Any]]:
+    return [
+        Column("projection", Id, primary_key=True),
+        Column("number", Integer, primary_key=True, autoincrement=False),
+        Column("version", Integer, nullable=False),
+        Column("fingerprint", Text, nullable=False),
+        Column("topic", Text, nullable=False),
+        Column("state", Text, nullable=False, comment="live, building, retired or dropped"),
+        Column("created_at", Instant, nullable=False),
+        Column("partitions", Integer, comment="how many the topic had; null before the first claim"),
+        Column("retired_at", Instant, comment="when another generation began to answer instead"),
+        Column("columns", Text, comment="the state's fields for views, as JSON: [[name, kind], ...]"),
+    ]
+
+
+def _checkpoint_columns() -> list[Column[Any]]:
+    return [
+        Column("projection", Id, primary_key=True),
+        Column("number", Integer, primary_key=True, autoincrement=False),
+        Column("partition", Integer, primary_key=True, autoincrement=False),
+        Column("topic", Text, nullable=False),
+        Column("cluster_id", Text, nullable=False),
+        Column("topic_id", Text, nullable=False),
+        Column("next_offset", BigInteger, nullable=False),
+        Column("leader_epoch", Integer),
+        Column("owner", Text, nullable=False),
+        Column("epoch", BigInteger, nullable=False),
+        Column("watermark", Instant, comment="null before the first record"),
+        Column("quiet_until", Instant, comment="nothing comes any more that was recorded up to here"),
+        Column("last_offset", BigInteger, comment="of the last record that was applied"),
+        Column("last_checksum", BigInteger, comment="CRC-32 of that record"),
+        Column("trouble", Text, comment="why the partition stands still: the class of an error"),
+        Column("trouble_from", BigInteger),
+        Column("trouble_to", BigInteger),
+        Column("attempts", Integer, nullable=False, comment="claims since the last batch that were not released"),
+        Column("suspect_offset", BigInteger, comment="where records were about to be applied"),
+        Column("suspect_records", Integer, comment="how many"),
+        Column("suspect_deaths", Integer, comment="in how many claims"),
+        Column("suspect_epoch", BigInteger, comment="the last of these claims"),
+        Column("prunings", BigInteger, nullable=False, server_default="0", comment="how often entities were pruned"),
+    ]
 
 
 def _version_columns() -> list[Column[Any]]:
