@@ -48,6 +48,15 @@ while True:
     number += 1
 """
 
+HOLDS_THE_INDEX = """
+import fcntl, sys, time
+with open(sys.argv[1] + "-shm", "r+b") as index:
+    fcntl.lockf(index, fcntl.LOCK_EX, 4, 124)
+    print("held", flush=True)
+    time.sleep(11)
+"""
+"""Holds read marks 1 to 4 a second longer than SQLite waits for them: https://www.sqlite.org/walformat.html#wal_locks"""
+
 OPENS = """
 import sys
 from everwhen.local import LocalLog
@@ -261,6 +270,21 @@ def test_file_locked_for_long(log: LocalLog, path: Path, monkeypatch: pytest.Mon
     writing.send(b"k", b"v", [], answers)
     writing.close()
     assert len(answers.positions) == 1
+
+
+def test_process_stopped_while_it_holds_the_index(log: LocalLog, path: Path) -> None:
+    """Who writes and who reads wait until it goes on; found by the torture, where SQLite gave up after 10 s."""
+    answers = Answers()
+    writing = log.writer("t")
+    with closing(log.consumer("t", Follower(), group="g")) as consumer:
+        with subprocess.Popen([sys.executable, "-c", HOLDS_THE_INDEX, str(path)], stdout=subprocess.PIPE) as stopped:
+            assert stopped.stdout is not None
+            assert stopped.stdout.readline() == b"held\n"
+            writing.send(b"k", b"v", [], answers)
+            consumer.poll(1, 0)
+        writing.close()
+        assert answers.errors == []
+        assert len(read_all(log, "t")) == 1
 
 
 # The clock

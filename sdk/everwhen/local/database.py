@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everwhen.errors import LogError, SettingsError, TopicNotFound
 from everwhen.local.errors import translated
@@ -71,6 +72,23 @@ CREATE TABLE hints (
 """
 
 
+class _PatientConnection(sqlite3.Connection):
+    """Waits for a process that was stopped while it held the file's shared index, as for any other lock.
+
+    SQLite itself gives up after some 10 s with ``SQLITE_PROTOCOL``, whatever the timeout. It does so where a
+    transaction begins (``walTryBeginRead`` in its wal.c), so nothing of the statement was done.
+    """
+
+    def execute(self, *arguments: Any) -> sqlite3.Cursor:
+        deadline = time.monotonic() + _BUSY_TIMEOUT
+        while True:
+            try:
+                return super().execute(*arguments)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_PROTOCOL or time.monotonic() > deadline:
+                    raise
+
+
 class TopicRow(NamedTuple):
     """One topic of the file."""
 
@@ -99,6 +117,7 @@ def connect(path: Path) -> sqlite3.Connection:
             timeout=_BUSY_TIMEOUT,
             isolation_level=None,
             check_same_thread=False,
+            factory=_PatientConnection,
             cached_statements=_KEPT_STATEMENTS,
         )
         try:

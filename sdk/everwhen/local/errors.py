@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 _REMEDIES = {
     sqlite3.SQLITE_BUSY: (LogUnavailable, "another process holds the file locked; try again, or find who it is"),
     sqlite3.SQLITE_LOCKED: (LogUnavailable, "another connection holds the file locked; try again"),
+    sqlite3.SQLITE_PROTOCOL: (
+        LogUnavailable,
+        "another process was stopped while it held the file's index; let it go on, or end it",
+    ),
     sqlite3.SQLITE_FULL: (LogUnavailable, "the disk is full; free some space"),
     sqlite3.SQLITE_IOERR: (LogUnavailable, "the disk failed; look at the system's log"),
     sqlite3.SQLITE_CANTOPEN: (LogUnavailable, "the file cannot be opened; look at its path and permissions"),
