@@ -16,13 +16,13 @@ from sqlalchemy import create_engine, inspect, text
 
 from everwhen.ports.continuity import Applied
 from everwhen.ports.generations import Blueprint, Generation
-from everwhen.ports.store import Claim
+from everwhen.ports.store import Claim, Inserter
 from everwhen.positions import Mark
 from everwhen.projection.rows import Changes, Known, Version
 from everwhen.sql import SqlStore, lookups, wire
 from everwhen.sql.batch import SqlBatch
 from everwhen.sql.expressions import POSTGRESQL
-from everwhen.sql.postgres import _copy, tuple_cursor
+from everwhen.sql.postgres import tuple_cursor
 from everwhen.sql.sqlite import SqliteWriter, _key
 from everwhen.sql.tables import GenerationTables
 
@@ -76,20 +76,28 @@ class _PlainBatch(SqlBatch):
             raise ValueError("an event came twice")
         return []
 
+    @contextmanager
+    def inserting(self) -> Iterator[Inserter]:
+        if self._kind != POSTGRESQL:
+            rows: list[Version] = []
+            yield rows.extend
+            self._connection.cursor().executemany(self._insert, map(_kept, sorted(rows, key=_key)))
+        else:
+            with tuple_cursor(self._connection).copy(self._insert) as copy:
+                copy.write(wire.HEADER)
+                yield lambda rows: copy.write(_packed(rows))
+                copy.write(wire.TRAILER)
+
     def write(self, changes: Changes) -> None:
         if self._kind != POSTGRESQL:
-            run, writer = self._connection.cursor().executemany, cast("SqliteWriter", self._writer)
-            run(self._insert, map(_kept, sorted(changes.inserted, key=_key)))
-            run(writer._head, changes.heads)
-            return
-        if changes.inserted:
-            _copy(tuple_cursor(self._connection), self._insert, _packed(changes.inserted))
-        super().write(Changes(heads=changes.heads))
+            self._connection.cursor().executemany(cast("SqliteWriter", self._writer)._head, changes.heads)
+        else:
+            super().write(Changes(heads=changes.heads))
 
 
 def _packed(rows: Iterable[Version]) -> bytes:
-    """Do what :func:`everwhen.sql.wire.copy_versions` does, with three columns less."""
-    packed: list[bytes] = [wire._HEADER]
+    """Do what :func:`everwhen.sql.wire.version_rows` does, with three columns less."""
+    packed: list[bytes] = []
     add, texts, null = packed.append, wire._TextCache(), wire._NULL
     for row in rows:
         entity_id = row[0].encode()
@@ -110,5 +118,4 @@ def _packed(rows: Iterable[Version]) -> bytes:
                 )
             )
         )
-    add(wire._TRAILER)
     return b"".join(packed)

@@ -39,8 +39,8 @@ _PROJECTOR = [
     ),
     _batch(
         "entities of one group are applied again with the next",
-        before="                    group, rows = {}, 0\n",
-        after="                    rows = 0\n",
+        before="            group, rows = {}, 0\n",
+        after="            rows = 0\n",
         tests=("tests/worker/test_backlog.py::test_entities_are_folded_again_a_few_at_a_time",),
     ),
     _batch(

@@ -6,10 +6,10 @@ Adapter: :mod:`everwhen.sql` (SQLite and PostgreSQL). It passes the suite in
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeAlias
 
 from everwhen.instants import Micros
 from everwhen.ports.answers import StoreReader
@@ -57,6 +57,10 @@ class Claim:
     """What :meth:`Store.note_trouble` had noted, or that the generation was built from fewer partitions."""
 
 
+Inserter: TypeAlias = Callable[[Sequence[Version]], None]
+"""Adds rows to those that are inserted."""
+
+
 class StoreBatch(Protocol):
     """One open transaction, in which the guarded checkpoint update has already matched."""
 
@@ -96,6 +100,13 @@ class StoreBatch(Protocol):
 
     def write(self, changes: Changes) -> None:
         """Execute the changes."""
+        ...
+
+    def inserting(self) -> AbstractContextManager[Inserter]:
+        """Take new versions while more are being folded, so that the database works meanwhile.
+
+        Nothing else may be asked or written until the context is left; all rows are there then.
+        """
         ...
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from operator import itemgetter
 from typing import Any, Protocol
 
 from everwhen.instants import Micros
+from everwhen.ports.store import Inserter
 from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
 from everwhen.sql import lookups
 from everwhen.sql.lookups import Lookup
@@ -23,6 +25,10 @@ class Writer(Protocol):
 
     def write(self, connection: Any, changes: Changes) -> None:
         """Execute the changes."""
+        ...
+
+    def inserting(self, connection: Any) -> AbstractContextManager[Inserter]:
+        """Take new versions bit by bit."""
         ...
 
 
@@ -87,6 +93,10 @@ class SqlBatch:
     def write(self, changes: Changes) -> None:
         """Execute the changes."""
         self._writer.write(self._connection, changes)
+
+    def inserting(self) -> AbstractContextManager[Inserter]:
+        """Take new versions while more are being folded; nothing else may be asked or written meanwhile."""
+        return self._writer.inserting(self._connection)
 
     def _look(self, lookup: Lookup, keys: Sequence[tuple[Any, ...]]) -> Iterable[tuple[Any, ...]]:
         return self._writer.look(self._connection, lookup, keys) if keys else ()

@@ -38,15 +38,15 @@ class Timeouts:
     """How long a transaction that writes may be in the way of others, in seconds.
 
     On PostgreSQL a worker that was stopped in the middle of a batch holds its partition for no longer than ``idle``
-    or ``statement``. SQLite cannot end the transaction of another process: there it holds the file until it goes on
-    or dies.
+    or, while it hands rows over, ``statement``. SQLite cannot end the transaction of another process: there it holds
+    the file until it goes on or dies.
     """
 
     lock: float = 10.0
     """To wait for a lock; on SQLite for the writer's turn, if the store was opened by its URL."""
     idle: float = 30.0
     """Until PostgreSQL ends a transaction that stands idle."""
-    statement: float = 60.0
+    statement: float = 30.0
     """Until PostgreSQL ends a statement, so also one that waits for the rest of its rows."""
     answer: float = 90.0
     """Until a connection is given up on which PostgreSQL says nothing; only if the store was opened by its URL."""
@@ -57,7 +57,7 @@ class Timeouts:
 
         :param idle: as :attr:`idle`.
         """
-        return cls(lock=idle / 3, idle=idle, statement=2 * idle, answer=3 * idle)
+        return cls(lock=idle / 3, idle=idle, statement=idle, answer=3 * idle)
 
 
 def open_engine(target: str | URL | Engine, timeouts: Timeouts) -> Engine:

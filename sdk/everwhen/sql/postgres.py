@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from itertools import starmap
 from operator import itemgetter
 from typing import Any
 
+from psycopg import Copy
 from psycopg.abc import PyFormat
 from psycopg.adapt import Dumper
 from psycopg.pq import Format
@@ -39,7 +41,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import NullType, TypeEngine
 
-from everwhen.projection.rows import Changes
+from everwhen.ports.store import Inserter
+from everwhen.projection.rows import Changes, Version
 from everwhen.sql import wire
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
@@ -82,13 +85,31 @@ class PostgresWriter:
         rows: Iterable[tuple[Any, ...]] = self._lookups[lookup].run(tuple_cursor(connection), keys).fetchall()
         return rows
 
+    @contextmanager
+    def inserting(self, connection: Any) -> Iterator[Inserter]:
+        """Send new versions bit by bit in one ``COPY``, which the server parses and indexes while more are folded."""
+        with ExitStack() as opened:
+            copy: Copy | None = None
+
+            def insert(rows: Sequence[Version]) -> None:
+                nonlocal copy
+                if copy is None:
+                    copy = opened.enter_context(tuple_cursor(connection).copy(self._insert))
+                    copy.write(wire.HEADER)
+                copy.write(wire.version_rows(rows))
+
+            yield insert
+            if copy is not None:
+                copy.write(wire.TRAILER)
+
     def write(self, connection: Any, changes: Changes) -> None:
         """Execute the changes."""
         cursor, tables = tuple_cursor(connection), self._tables
         self._remove.run(cursor, [_key(row) for row in changes.removed])
         self._update.run(cursor, [(*_key(row), row[5], row[6], row[13]) for row in changes.updated])
         if changes.inserted:
-            _copy(cursor, self._insert, wire.copy_versions(changes.inserted))
+            with self.inserting(connection) as insert:
+                insert(changes.inserted)
         self._append(cursor, tables.superseded, [(*row.version, *row[1:]) for row in changes.superseded])
         self._append(cursor, tables.withdrawals, changes.withdrawals)
         self._append(cursor, tables.conflicts, changes.conflicts)

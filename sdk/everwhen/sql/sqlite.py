@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from operator import itemgetter
 from typing import Any
 
@@ -11,7 +12,8 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.elements import ClauseElement
 
-from everwhen.projection.rows import Changes
+from everwhen.ports.store import Inserter
+from everwhen.projection.rows import Changes, Version
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
 
@@ -46,19 +48,29 @@ class SqliteWriter:
         for key in keys:
             yield from cursor.execute(text, [key[index] for index in order])
 
+    @contextmanager
+    def inserting(self, connection: Any) -> Iterator[Inserter]:
+        """Take new versions and insert them at the end: in one process nothing works on them meanwhile."""
+        rows: list[Version] = []
+        yield lambda more: rows.extend(more)
+        self._insert_all(connection, rows)
+
     def write(self, connection: Any, changes: Changes) -> None:
         """Execute the changes."""
         run = connection.cursor().executemany
         run(self._remove, map(_key, changes.removed))
         run(self._update, ((row[5], row[6], row[13], *row[:3]) for row in changes.updated))
-        # In key order, so that rows that share a page are written while it is at hand.
-        run(self._insert, sorted(changes.inserted, key=_key))
+        self._insert_all(connection, changes.inserted)
         run(self._supersede, ((*row.version, *row[1:]) for row in changes.superseded))
         run(self._withdraw, changes.withdrawals)
         run(self._conflict, changes.conflicts)
         run(self._head, changes.heads)
         run(self._release, (row[:2] for row in changes.released))
         run(self._keep, changes.kept)
+
+    def _insert_all(self, connection: Any, rows: Sequence[Version]) -> None:
+        # In key order, so that rows that share a page are written while it is at hand.
+        connection.cursor().executemany(self._insert, sorted(rows, key=_key))
 
 
 def _compile(clause: ClauseElement) -> tuple[str, list[str]]:

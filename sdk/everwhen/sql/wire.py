@@ -16,8 +16,8 @@ from everwhen.projection.rows import Version
 _EPOCH = 946_684_800_000_000
 """2000-01-01T00:00:00Z, PostgreSQL's zero of time, in microseconds since 1970."""
 _NULL = b"\xff\xff\xff\xff"
-_HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-_TRAILER = b"\xff\xff"
+HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+TRAILER = b"\xff\xff"
 
 _int16 = struct.Struct(">h").pack
 _int32 = struct.Struct(">i").pack
@@ -83,16 +83,19 @@ def copy_block(kinds: Sequence[Kind], rows: Iterable[Sequence[Any]]) -> bytes:
         count + b"".join([_NULL if value is None else pack(value) for pack, value in zip(packs, row, strict=True)])
         for row in rows
     ]
-    return b"".join(chain((_HEADER,), packed, (_TRAILER,)))
+    return b"".join(chain((HEADER,), packed, (TRAILER,)))
 
 
 _count_and_size = struct.Struct(">hi").pack
 _when_and_where = struct.Struct(">iqiqiiiq").pack
 
 
-def copy_versions(rows: Iterable[Version]) -> bytes:
-    """Do what :func:`copy_block` does for rows of ``versions``: nearly all that is written, so it is unrolled."""
-    packed: list[bytes] = [_HEADER]
+def version_rows(rows: Iterable[Version]) -> bytes:
+    """Pack rows of ``versions`` as :func:`copy_block` does: nearly all that is written, so it is unrolled.
+
+    :return: the rows alone; :data:`HEADER` stands before the first and :data:`TRAILER` after the last of a ``COPY``.
+    """
+    packed: list[bytes] = []
     add, texts = packed.append, _TextCache()
     for row in rows:
         entity_id = row[0].encode()
@@ -115,7 +118,6 @@ def copy_versions(rows: Iterable[Version]) -> bytes:
                 )
             )
         )
-    add(_TRAILER)
     return b"".join(packed)
 
 

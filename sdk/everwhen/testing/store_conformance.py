@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
+from itertools import islice
 
 import pytest
 
@@ -250,6 +251,26 @@ class StoreConformance(
             ids = {each.entity_id for each in [*heads, full]}
             assert batch.heads({*ids, "missing"}) == {each.entity_id: each for each in [*heads, full]}
             assert batch.heads([]) == {}
+
+    @pytest.mark.parametrize("pieces", [[], [0], [2, 0, 3]])
+    def test_rows_can_be_inserted_bit_by_bit(self, store: Store, pieces: list[int]) -> None:
+        """However many come at once, all of them are there when the last was taken; none if the batch fails."""
+        (part,) = prepared(store)
+        rows = iter([version(valid_from=10 * n, offset=n) for n in range(sum(pieces))])
+        given = [list(islice(rows, count)) for count in pieces]
+
+        def write(end: Callable[[], object]) -> None:
+            with store.batch(part.claim, 0, Mark(9, 9)) as batch:
+                with batch.inserting() as insert:
+                    for piece in given:
+                        insert(piece)
+                    end()
+                expected = [row for piece in given for row in piece]
+                assert batch.tails({"e": MIN_MICROS}) == ({"e": expected} if expected else {})
+
+        with pytest.raises(ZeroDivisionError):
+            write(lambda: 1 // 0)
+        write(lambda: None)
 
     def test_a_head_is_replaced(self, store: Store) -> None:
         """One row for each entity, whatever its batches."""

@@ -11,7 +11,7 @@ from everwhen.errors import ProcessDied, RecordError, SplitEntity
 from everwhen.event import Event
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
-from everwhen.ports.store import StoreBatch
+from everwhen.ports.store import Inserter, StoreBatch
 from everwhen.projection import (
     Arrival,
     Coming,
@@ -37,7 +37,8 @@ from everwhen.worker.suspicion import is_convicted, verdict
 
 _TAIL_ROWS: Final = 50_000
 """About how many stored versions are held at a time to be folded again; an entity's are not divided."""
-
+_INSERTED_AT_ONCE: Final = 500
+"""How many new versions are handed to the store at once while more are folded: enough that it is rarely asked for."""
 
 _offset = attrgetter("offset")
 
@@ -62,6 +63,23 @@ class Notes(NamedTuple):
     """Entities that go on, each with the offset of the first record that had waited."""
     errors: dict[int, RecordError]
     """By offset, what the first record of an entity that was parked failed with."""
+
+
+class Stored(NamedTuple):
+    """What the store has of a batch's entities, by entity, but for the versions that are folded again."""
+
+    heads: Mapping[str, Head]
+    known: Mapping[str, Mapping[str, Known]]
+    withdrawn: Mapping[str, Mapping[str, int]]
+    waiting: Mapping[str, Sequence[Waiting]]
+
+    def of(self, entity_id: str) -> Loaded:
+        """Return what a timeline starts from where no stored version changes."""
+        return Loaded(
+            head=self.heads.get(entity_id),
+            known=self.known.get(entity_id, {}),
+            withdrawn=self.withdrawn.get(entity_id, {}),
+        )
 
 
 class Batch:
@@ -162,27 +180,48 @@ class Batch:
         corrected = {entity_id for entity_id, head in heads.items() if head.withdrawals}
         known = self._known(store, heads, corrected, waiting)
         withdrawn = store.withdrawn(corrected) if corrected else {}
-        for group in self._groups(heads, known, waiting):
-            starts = {entity_id: start for entity_id, start in group.items() if start is not None}
-            tails = store.tails(starts) if starts else {}
-            changes = Changes()
-            self.laps.lap("load")
-            for entity_id, start in group.items():
-                loaded = Loaded(
-                    head=heads.get(entity_id),
-                    since=start,
-                    tail=tails.get(entity_id, ()),
-                    known=known.get(entity_id, {}),
-                    withdrawn=withdrawn.get(entity_id, {}),
-                )
-                self._apply(entity_id, loaded, changes, waiting.get(entity_id, ()))
-            self.laps.lap("fold")
-            store.write(changes)
-            self.heads += changes.heads
-            self.laps.lap("write")
+        stored = Stored(heads, known, withdrawn, waiting)
+        starts = {entity_id: self._since(entity_id, stored) for entity_id in self._coming}
+        self.laps.lap("load")
+        self._write_new(store, [entity_id for entity_id, start in starts.items() if start is None], stored)
+        for group in _groups(starts, heads):
+            self._write_late(store, group, stored)
         if self._aside:
             store.write(Changes(kept=self._aside))
             self.laps.lap("write")
+
+    def _write_new(self, store: StoreBatch, entity_ids: Iterable[str], stored: Stored) -> None:
+        """Fold and write entities of which no stored version changes; the store inserts rows while more are folded."""
+        changes = Changes()
+        with store.inserting() as insert:
+            for entity_id in entity_ids:
+                self._apply(entity_id, stored.of(entity_id), changes, stored.waiting.get(entity_id, ()))
+                if len(changes.inserted) >= _INSERTED_AT_ONCE:
+                    self._insert(insert, changes)
+            self._insert(insert, changes)
+        store.write(changes)
+        self.heads += changes.heads
+        self.laps.lap("write")
+
+    def _insert(self, insert: Inserter, changes: Changes) -> None:
+        self.laps.lap("fold")
+        if changes.inserted:
+            insert(changes.inserted)
+            changes.inserted = []
+        self.laps.lap("write")
+
+    def _write_late(self, store: StoreBatch, starts: Mapping[str, Micros], stored: Stored) -> None:
+        """Fold and write entities whose versions from an instant on are folded again."""
+        tails = store.tails(starts)
+        changes = Changes()
+        self.laps.lap("load")
+        for entity_id, start in starts.items():
+            loaded = stored.of(entity_id)._replace(since=start, tail=tails.get(entity_id, ()))
+            self._apply(entity_id, loaded, changes, stored.waiting.get(entity_id, ()))
+        self.laps.lap("fold")
+        store.write(changes)
+        self.heads += changes.heads
+        self.laps.lap("write")
 
     def _apply(self, entity_id: str, loaded: Loaded, changes: Changes, waiting: Sequence[Waiting]) -> None:
         rules, coming = self._rules, self._coming[entity_id]
@@ -283,25 +322,9 @@ class Batch:
 
     # -- what is loaded ------------------------------------------------------------------------------------------
 
-    def _groups(
-        self,
-        heads: Mapping[str, Head],
-        known: Mapping[str, Mapping[str, Known]],
-        waiting: Mapping[str, Sequence[Waiting]],
-    ) -> Iterator[dict[str, Micros | None]]:
-        """Divide the entities so that few stored versions are in memory; say from where on each one's are needed."""
-        group: dict[str, Micros | None] = {}
-        rows = 0
-        for entity_id in self._coming:
-            head = heads.get(entity_id)
-            start = since(head, self._arrivals(entity_id, waiting), known.get(entity_id, {}), self._rules.late)
-            if head is not None and start is not None:
-                if rows and rows + head.versions > _TAIL_ROWS:
-                    yield group
-                    group, rows = {}, 0
-                rows += head.versions
-            group[entity_id] = start
-        yield group
+    def _since(self, entity_id: str, stored: Stored) -> Micros | None:
+        arrivals = self._arrivals(entity_id, stored.waiting)
+        return since(stored.heads.get(entity_id), arrivals, stored.known.get(entity_id, {}), self._rules.late)
 
     def _arrivals(self, entity_id: str, waiting: Mapping[str, Sequence[Waiting]]) -> Iterable[Arrival]:
         coming = self._coming[entity_id]
@@ -332,6 +355,23 @@ class Batch:
         for known in store.known(pairs, corrected, pruned) if pairs else ():
             found.setdefault(known.entity_id, {})[known.event_id] = known
         return found
+
+
+def _groups(starts: Mapping[str, Micros | None], heads: Mapping[str, Head]) -> Iterator[dict[str, Micros]]:
+    """Divide the entities that have a start, so that few stored versions are in memory."""
+    group: dict[str, Micros] = {}
+    rows = 0
+    for entity_id, start in starts.items():
+        if start is None:
+            continue
+        versions = heads[entity_id].versions
+        if rows and rows + versions > _TAIL_ROWS:
+            yield group
+            group, rows = {}, 0
+        group[entity_id] = start
+        rows += versions
+    if group:
+        yield group
 
 
 def _tried(row: Quarantined, error: RecordError | None) -> Quarantined:
