@@ -8,7 +8,7 @@ Source of the format: CloudEvents 1.0.2, "Kafka Protocol Binding", section 3.2 (
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
@@ -22,10 +22,12 @@ ID_LIMIT = 512
 """The longest entity id and event id, in bytes of UTF-8: they share an index key, which PostgreSQL bounds at 2,704."""
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - naive arithmetic is faster, and both ends are UTC here
-_MICROSECOND = timedelta(microseconds=1)
 _VERSION_1 = re.compile(rb"1\.\d+")
 _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
+_KEY = "the record's key, which is the entity id,"
+_NEEDED = ("ce_id", "ce_type", "ce_time")
+_OPTIONAL = ("ce_correlationid", "ce_causationid", "ce_withdraws")
 _OURS = frozenset(
     {
         "ce_specversion",
@@ -126,15 +128,22 @@ def parse(headers: Headers | None, key: bytes | None) -> Meta:
         _check_version(found.get("ce_specversion"))
     if found.get("ce_subject", key) != key:
         raise MalformedRecord("the header ce_subject differs from the record's key; both are the entity id")
-    return Meta(
-        _text(found.get("ce_id"), "the header ce_id"),
-        _text(found.get("ce_type"), "the header ce_type"),
-        _text(key, "the record's key, which is the entity id,"),
-        _parse_time(_text(found.get("ce_time"), "the header ce_time")),
-        _text(value, "the header ce_correlationid") if (value := found.get("ce_correlationid")) else None,
-        _text(value, "the header ce_causationid") if (value := found.get("ce_causationid")) else None,
-        _text(value, "the header ce_withdraws") if (value := found.get("ce_withdraws")) else None,
-    )
+    event_id, kind, time = found.get("ce_id"), found.get("ce_type"), found.get("ce_time")
+    if not (event_id and kind and key and time):
+        raise MalformedRecord(f"{_missing(found)} is missing or empty")
+    correlation, causation, withdraws = map(found.get, _OPTIONAL)
+    try:
+        return Meta(
+            event_id.decode(),
+            kind.decode(),
+            key.decode(),
+            _parse_time(time.decode()),
+            correlation.decode() if correlation else None,
+            causation.decode() if causation else None,
+            withdraws.decode() if withdraws else None,
+        )
+    except UnicodeDecodeError:
+        raise MalformedRecord(f"{_undecodable(found, key)} is not UTF-8") from None
 
 
 def _bytes(text: str, argument: str) -> bytes:
@@ -146,13 +155,17 @@ def _bytes(text: str, argument: str) -> bytes:
         raise ArgumentError(f"{argument} holds a lone surrogate, which is not text and has no UTF-8") from None
 
 
-def _text(value: bytes | None, name: str) -> str:
-    if not value:
-        raise MalformedRecord(f"{name} is missing or empty")
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        raise MalformedRecord(f"{name} is not UTF-8") from None
+def _missing(found: Mapping[str, bytes | None]) -> str:
+    return next((f"the header {name}" for name in _NEEDED if not found.get(name)), _KEY)
+
+
+def _undecodable(found: Mapping[str, bytes | None], key: bytes) -> str:
+    for value, name in [(key, _KEY), *((found.get(name), f"the header {name}") for name in _NEEDED + _OPTIONAL)]:
+        try:
+            (value or b"").decode()
+        except UnicodeDecodeError:
+            return name
+    raise AssertionError("all of it is UTF-8")
 
 
 def _refuse_twins(headers: Headers) -> None:
@@ -184,9 +197,11 @@ def _parse_time(text: str) -> Micros:
         and text[13] == text[16] == ":"
     ):
         try:
-            return (datetime.fromisoformat(text[:-1]) - _EPOCH) // _MICROSECOND
+            since = datetime.fromisoformat(text[:-1]) - _EPOCH
         except ValueError:
             raise MalformedRecord("the header ce_time is not an instant; write it like 2013-01-01T05:15:00Z") from None
+        # A quarter of what a division by a microsecond takes.
+        return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     try:
         return parse_instant(text, "the header ce_time")
     except InstantError as error:

@@ -23,6 +23,7 @@ from everwhen.projection import (
     Timeline,
     Unread,
     Waiting,
+    follow,
     may_help,
     place,
     since,
@@ -226,8 +227,11 @@ class Batch:
     def _apply(self, entity_id: str, loaded: Loaded, changes: Changes, waiting: Sequence[Waiting]) -> None:
         rules, coming = self._rules, self._coming[entity_id]
         if not waiting and entity_id not in self._unread and entity_id not in self._resumed:
+            arrivals = cast("list[Arrival]", coming)
+            if follow(entity_id, loaded, arrivals, self._fold, changes, self.tally):
+                return
             timeline = Timeline(entity_id, loaded, self._fold, rules.depth, changes, self.tally, rules.late)
-            if straight(timeline, cast("list[Arrival]", coming), changes, self.tally):
+            if straight(timeline, arrivals, changes, self.tally):
                 return
         passage = Passage(entity_id, loaded, self._fold, rules.depth, rules.late, waiting)
         passage.take(coming)

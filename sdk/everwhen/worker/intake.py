@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from everwhen.errors import MalformedRecord, RecordError, UnknownSchema
 from everwhen.event import Event, Retracted, event_type, headers
@@ -29,11 +29,12 @@ class Intake:
         self._known = self._unfolded | projection.handlers.keys()
         self._decode = projection.topic.codec.decode
 
-    def read(self, record: Record, recorded_at: Micros) -> Taken:
+    def read(self, record: Record, recorded_at: Micros) -> tuple[Arrival, Event]:
         """Read one record.
 
         :param record: as the log gave it.
         :param recorded_at: its time, made monotonic per partition.
+        :return: the arrival, and its event decoded.
         :raises RecordError: naming position, entity, event type and reason.
         """
         try:
@@ -69,7 +70,7 @@ class Intake:
             record.value or b"",
             None,
         )
-        return Taken(Arrival(row, meta.type not in self._unfolded), event)
+        return Arrival(row, meta.type not in self._unfolded), event
 
     @staticmethod
     def is_final(error: RecordError) -> bool:
@@ -87,17 +88,17 @@ class Intake:
         return f"{position}, entity {(record.key or b'')[: headers.ID_LIMIT].decode(errors='replace')!r}"
 
 
-class Taken(NamedTuple):
-    """One record that was read."""
-
-    arrival: Arrival
-    event: Event
-
-
 def _check_ids(meta: headers.Meta) -> None:
+    texts = [text for text in (meta.entity_id, meta.id, meta.correlation_id, meta.causation_id, meta.withdraws) if text]
+    together = "".join(texts)
+    if "\0" in together:
+        raise MalformedRecord("an id holds a NUL character, which no database text can hold")
+    if len(together) > headers.ID_LIMIT // 4:
+        _check_lengths(meta)
+
+
+def _check_lengths(meta: headers.Meta) -> None:
     indexed = ("the key", meta.entity_id), ("the header ce_id", meta.id), ("the header ce_withdraws", meta.withdraws)
     for name, value in indexed:
-        if value is not None and len(value) > headers.ID_LIMIT // 4 and len(value.encode()) > headers.ID_LIMIT:
+        if value is not None and len(value.encode()) > headers.ID_LIMIT:
             raise MalformedRecord(f"{name} is longer than {headers.ID_LIMIT} bytes")
-    if "\0" in f"{meta.entity_id}{meta.id}{meta.correlation_id}{meta.causation_id}{meta.withdraws}":
-        raise MalformedRecord("an id holds a NUL character, which no database text can hold")
