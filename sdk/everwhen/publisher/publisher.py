@@ -7,28 +7,19 @@ from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from pydantic import ValidationError
-
-from everwhen.errors import ArgumentError, EventTooLarge, EverwhenError, PublishError
-from everwhen.event import Event, Retracted, Topic, event_type, headers
+from everwhen.errors import EverwhenError, PublishError
+from everwhen.event import Event, Topic
 from everwhen.instants import Micros, to_micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log, LogWriter
 from everwhen.positions import Position
+from everwhen.publisher.drafts import RETRACTED, Drafts, check_withdrawal, retraction
 from everwhen.publisher.ids import RandomIds, check_id
 from everwhen.publisher.receipt import Receipt
 from everwhen.tracing import PublishTracing
 
 if TYPE_CHECKING:
     from everwhen.tracing.spans import Sending
-
-_RECORD_OVERHEAD = 100
-"""An upper bound of what a record adds to its key, value and headers (record batch v2: lengths, deltas, attributes)."""
-_HEADER_OVERHEAD = 10
-"""As above, per header."""
-
-
-_RETRACTED = event_type(Retracted)
 
 
 class Publisher:
@@ -47,8 +38,7 @@ class Publisher:
         self._topic = topic
         self._log = log
         self._clock = clock
-        self._encode = topic.codec.encode
-        self._types = {event: event_type(event) for event in topic.events}
+        self._drafts = Drafts(topic)
         self._writer: LogWriter = log.writer(topic.name)
         self._failures: list[tuple[Receipt, EverwhenError]] = []
         self._failed = 0
@@ -103,7 +93,7 @@ class Publisher:
         if event_id is not None:
             check_id("event_id", event_id)
         instant = self._clock.now() if occurred_at is None else to_micros(occurred_at, "occurred_at")
-        name = self._type_of(event)
+        name = self._drafts.type_of(event)
         return self._send(event, name, entity_id, instant, event_id, None, correlation_id, causation_id, traceparent)
 
     def correct(
@@ -142,9 +132,9 @@ class Publisher:
         :raises EventTooLarge: if the encoded event is over the size limit; nothing was sent.
         :raises ClosedError: after :meth:`close`, or in a forked process.
         """
-        _check_withdrawal(event_id, "correction_id", correction_id)
+        check_withdrawal(event_id, "correction_id", correction_id)
         instant = to_micros(occurred_at, "occurred_at")
-        name = self._type_of(event)
+        name = self._drafts.type_of(event)
         return self._send(
             event, name, entity_id, instant, correction_id, event_id, correlation_id, causation_id, traceparent
         )
@@ -181,10 +171,10 @@ class Publisher:
         :raises EventTooLarge: if the reason is over the size limit; nothing was sent.
         :raises ClosedError: after :meth:`close`, or in a forked process.
         """
-        _check_withdrawal(event_id, "retraction_id", retraction_id)
-        event, instant = _retracted(reason), self._clock.now()
+        check_withdrawal(event_id, "retraction_id", retraction_id)
+        event, instant = retraction(reason), self._clock.now()
         return self._send(
-            event, _RETRACTED, entity_id, instant, retraction_id, event_id, correlation_id, causation_id, traceparent
+            event, RETRACTED, entity_id, instant, retraction_id, event_id, correlation_id, causation_id, traceparent
         )
 
     def flush(self) -> None:
@@ -224,20 +214,6 @@ class Publisher:
             if not self._failures:
                 self._failures.append((receipt, error))
 
-    def _type_of(self, event: Event) -> str:
-        name = self._types.get(type(event))
-        if name is None:
-            raise self._not_of_the_topic(type(event))
-        return name
-
-    def _not_of_the_topic(self, event: type[Event]) -> ArgumentError:
-        if event is Retracted:
-            return ArgumentError("Retracted needs the id of the event that it withdraws; publish it with retract()")
-        return ArgumentError(
-            f"{event.__name__} is not an event class of topic {self._topic.name}; it holds "
-            f"{', '.join(sorted(cls.__name__ for cls in self._types))}"
-        )
-
     def _send(
         self,
         event: Event,
@@ -250,29 +226,23 @@ class Publisher:
         causation_id: str | None,
         traceparent: str | None,
     ) -> Receipt:
-        key = check_id("entity_id", entity_id)
-        if correlation_id is not None:
-            check_id("correlation_id", correlation_id)
-        if causation_id is not None:
-            check_id("causation_id", causation_id)
         if event_id is None:
             event_id = self._random_id()
         sending = self._tracing.begin(event_id) if traceparent is None else None
         try:
-            meta = headers.build(
-                id=event_id,
-                source=self._topic.source,
-                type=name,
-                entity_id=entity_id,
-                occurred_at=instant,
+            key, value, meta = self._drafts.make(
+                event,
+                name,
+                entity_id,
+                instant,
+                event_id,
+                self._writer.size_limit,
+                withdraws=withdraws,
                 correlation_id=correlation_id,
                 causation_id=causation_id,
                 traceparent=traceparent if sending is None else sending.traceparent,
                 tracestate=None if sending is None else sending.tracestate,
-                withdraws=withdraws,
             )
-            value = self._encode(event)
-            self._check_size(key, value, meta, name)
             receipt = Receipt(event_id, entity_id, self._writer)
             self._writer.send(key, value, meta, _Settle(self, receipt, sending))
         except BaseException as error:
@@ -280,16 +250,6 @@ class Publisher:
                 sending.settle(None, error)
             raise
         return receipt
-
-    def _check_size(self, key: bytes, value: bytes, meta: list[tuple[str, bytes]], name: str) -> None:
-        size = _RECORD_OVERHEAD + len(key) + len(value)
-        for header, content in meta:
-            size += _HEADER_OVERHEAD + len(header) + len(content)
-        if size > self._writer.size_limit:
-            raise EventTooLarge(
-                f"{name} is about {size} bytes with its headers; the limit is {self._writer.size_limit} bytes. Publish "
-                "a reference to large content, or raise message.max.bytes here and max.message.bytes of the topic"
-            )
 
 
 class _Settle:
@@ -308,24 +268,3 @@ class _Settle:
             self._publisher.failed(self._receipt, error)
         if self._sending is not None:
             self._sending.settle(position, error)
-
-
-def _check_withdrawal(event_id: str, argument: str, own_id: str | None) -> None:
-    """Check the id of the event to withdraw, and the id that its withdrawal is to have."""
-    check_id("event_id", event_id)
-    if own_id is None:
-        return
-    check_id(argument, own_id)
-    if own_id == event_id:
-        raise ArgumentError(
-            f"{argument} is the id of the event that is to be withdrawn, and an event cannot withdraw itself; "
-            "give it another one, or leave it out"
-        )
-
-
-def _retracted(reason: str | None) -> Retracted:
-    try:
-        return Retracted(reason=reason)
-    except ValidationError:
-        # Not chained: its text shows the reason.
-        raise ArgumentError("reason must be a str or None") from None
