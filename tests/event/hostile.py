@@ -232,7 +232,7 @@ def trials(rng: random.Random) -> Iterator[Trial]:
     """Yield schemas of all of Avro and of generated classes by turns, without end."""
     while True:
         schema = random_schema(rng, [])
-        read = datum.reader(resolve(schema))
+        read = datum.reader(resolve(schema), compiled=rng.random() < 0.5)
         yield Trial(schema, lambda data, read=read: read(data, 0), (Deviation,))  # type: ignore[misc]
         yield _class_trial(random_class(rng))
 

@@ -389,7 +389,7 @@ def test_a_value_that_does_not_follow_its_logical_type_is_named(changes: Any, fi
         ),
         (
             lambda: departed(**FIELDS).model_construct(origin="JFK"),
-            "delay does not fit its Avro type; build events through",
+            "delay is missing or is not of its declared type",
         ),
         (
             lambda: departed(**FIELDS).model_construct(origin=5, delay=1),

@@ -23,7 +23,7 @@ from fastavro import schemaless_writer
 from pydantic import ValidationError
 
 from everwhen.errors import ArgumentError, ContractError, InstantError, MalformedRecord, RecordError, UnknownSchema
-from everwhen.event import compatibility, datum
+from everwhen.event import compatibility, datum, source
 from everwhen.event.avro import Schema
 from everwhen.event.contracts import Contract, Contracts, Match, Version
 from everwhen.event.headers import Headers
@@ -199,11 +199,15 @@ def _writer(contract: Contract, frame: bytes) -> _Write:
     schema = contract.newest.parsed
     convert = writing(event_shape(contract.event))
     limit = datum.safe_size(contract.newest.node)
+    write_plain = source.writer(contract.newest.node)
 
     def write(event: Event) -> bytes:
         buffer = BytesIO()
         try:
-            schemaless_writer(buffer, schema, convert(event))
+            data = convert(event)
+            if write_plain is not None and (written := write_plain(data)) is not None:
+                return frame + written
+            schemaless_writer(buffer, schema, data)
         except Exception as error:  # noqa: BLE001 - whatever fastavro raises, a value did not fit its type
             # Not chained: fastavro's message can hold the value.
             raise _unwritable(contract, event, error) from None
@@ -267,7 +271,8 @@ def _reader(contract: Contract, version: Version) -> _Read:
     The datum is always read with the writer's schema alone and fitted to the class afterwards.
     """
     label = f"{contract.type} version {version.number}" if version.number else f"{contract.type} of the registry"
-    read_datum = datum.reader(version.node)
+    # What a registry gives may be written by anybody; it is read without source being made of it.
+    read_datum = datum.reader(version.node, compiled=version.number > 0)
     convert = reading(event_shape(contract.event), version.node)
     validate = contract.event.__pydantic_validator__.validate_python
 
