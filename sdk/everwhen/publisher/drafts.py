@@ -16,6 +16,8 @@ _RECORD_OVERHEAD = 100
 """An upper bound of what a record adds to its key, value and headers (record batch v2: lengths, deltas, attributes)."""
 _HEADER_OVERHEAD = 10
 """As above, per header."""
+_HEADERS_ROOM = 16_384
+"""Far more than the key and the headers take, but for a trace of the caller's own; a log checks the whole again."""
 
 
 class Draft(NamedTuple):
@@ -89,7 +91,8 @@ class Drafts:
             withdraws=withdraws,
         )
         draft = Draft(key, self._encode(event), meta)
-        _check_size(draft, name, limit)
+        if len(draft.value) > limit - _HEADERS_ROOM:
+            _check_size(draft, name, limit)
         return draft
 
     def _not_of_the_topic(self, event: type[Event]) -> ArgumentError:
