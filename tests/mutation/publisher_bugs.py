@@ -7,6 +7,7 @@ from functools import partial
 from tests.mutation.bug import Bug
 
 _publisher = partial(Bug, file="publisher/publisher.py")
+_drafts = partial(Bug, file="publisher/drafts.py")
 _ids = partial(Bug, file="publisher/ids.py")
 _connect = partial(Bug, file="connect.py")
 
@@ -55,9 +56,9 @@ BUGS = [
     _publisher(
         "an event is dated by when it was sent",
         before='self._clock.now() if occurred_at is None else to_micros(occurred_at, "occurred_at")\n'
-        "        name = self._type_of(event)\n"
+        "        name = self._drafts.type_of(event)\n"
         "        return self._send(event, name, entity_id, instant, event_id, None,",
-        after="self._clock.now()\n        name = self._type_of(event)\n"
+        after="self._clock.now()\n        name = self._drafts.type_of(event)\n"
         "        return self._send(event, name, entity_id, instant, event_id, None,",
         tests=(_PUBLISHER + "test_a_record_carries_the_cloudevents_attributes",),
     ),
@@ -67,19 +68,19 @@ BUGS = [
         after="event, name, entity_id, instant, correction_id, None, correlation_id,",
         tests=(_WITHDRAWALS + "test_a_correction_is_an_event_that_names_what_it_withdraws",),
     ),
-    _publisher(
+    _drafts(
         "an event may withdraw itself",
         before="    if own_id == event_id:\n",
         after="    if own_id == argument:\n",
         tests=(_WITHDRAWALS + "test_an_event_cannot_withdraw_itself",),
     ),
-    _publisher(
+    _drafts(
         "an event that is too large is sent",
-        before="        if size > self._writer.size_limit:\n",
-        after="        if size < 0:\n",
+        before="    if size > limit:\n",
+        after="    if size < 0:\n",
         tests=(_PUBLISHER + "test_an_event_over_the_size_limit_is_refused_before_it_is_sent",),
     ),
-    _publisher(
+    _drafts(
         "an event of another topic is sent",
         before="        if name is None:\n            raise self._not_of_the_topic(type(event))\n        return name\n",
         after="        return name or event_type(type(event))\n",

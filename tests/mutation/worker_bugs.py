@@ -23,7 +23,6 @@ _NETWORKS = "tests/worker/test_outages_of_networks.py::"
 _SERVERS = "tests/worker/test_on_servers.py::"
 _REFUSED = "tests/worker/test_refused_commits.py::test_a_commit_that_fails"
 _OPEN = _SERVERS + "test_a_partition_is_not_idle_while_a_transaction_is_open"
-_TWICE = "record.offset >= lane.next_offset"
 
 _COMMITTED = "                committed = self._was_committed(owned, reading.mark, failure)\n"
 _WRITTEN = "            reading.batch.write(transaction, owned.heads)\n"
@@ -87,14 +86,14 @@ _COMMITS = [
 _RECORDS = [
     _inbox(
         "the next record is taken for one that comes again",
-        before=_TWICE,
-        after="record.offset > lane.next_offset",
+        before="if record.offset >= self.next_offset]",
+        after="if record.offset > self.next_offset]",
         tests=(_INBOX + "test_every_record_is_taken_once",),
     ),
     _inbox(
         "a record that comes again is applied again",
-        before=_TWICE,
-        after="record.offset >= 0",
+        before="run[0].offset < self.next_offset",
+        after="run[0].offset < 0",
         tests=(_INBOX + "test_every_record_is_taken_once",),
     ),
     _inbox(
@@ -117,8 +116,8 @@ _RECORDS = [
     ),
     _inbox(
         "a partition that stopped goes on with what comes next",
-        before="lane is not None and lane.goes_on and record.offset",
-        after="lane is not None and record.offset",
+        before="is not None and lane.goes_on:\n                    self._size",
+        after="is not None:\n                    self._size",
         tests=(_INBOX + "test_nothing_is_taken_of_a_partition_that_stopped",),
     ),
     _inbox(

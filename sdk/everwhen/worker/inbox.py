@@ -5,13 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import NamedTuple
 
 from everwhen.errors import ContinuityError, EverwhenError
 from everwhen.ports.log import Chunk, Record
 from everwhen.worker.projector import Owned
 
+_partition = attrgetter("partition")
 _RECORD_OVERHEAD = 1_500
 """About what a record weighs in memory apart from its key and value, in bytes: nearly all of it is headers."""
 
@@ -39,6 +42,15 @@ class _Lane:
         """When the records that were put back are to be taken again."""
         self.broken: ContinuityError | None = None
         """Why nothing comes any more after what waits."""
+
+    def put(self, run: list[Record]) -> int:
+        """Add records in offset order, those left out that were put before; return how much memory they take."""
+        if run[0].offset < self.next_offset:
+            run = [record for record in run if record.offset >= self.next_offset]
+        if run:
+            self.waiting.extend(run)
+            self.next_offset = run[-1].offset + 1
+        return _weight(run)
 
     @property
     def is_held(self) -> bool:
@@ -101,13 +113,11 @@ class Inbox:
 
     def put(self, chunk: Chunk) -> None:
         """Add what was fetched; records of partitions that are not owned, or come twice, are dropped."""
+        runs = [(partition, list(run)) for partition, run in groupby(chunk.records, _partition)]
         with self._changed:
-            for record in chunk.records:
-                lane = self._lanes.get(record.partition)
-                if lane is not None and lane.goes_on and record.offset >= lane.next_offset:
-                    lane.waiting.append(record)
-                    lane.next_offset = record.offset + 1
-                    self._size += _weight(record)
+            for partition, run in runs:
+                if (lane := self._lanes.get(partition)) is not None and lane.goes_on:
+                    self._size += lane.put(run)
             for partition, end in chunk.ends.items():
                 if (lane := self._lanes.get(partition)) is not None and lane.goes_on:
                     lane.end = end
@@ -168,7 +178,7 @@ class Inbox:
                 return None
             count = min(lane.owned.most(max_records), len(lane.waiting))
             records = [lane.waiting.popleft() for _ in range(count)]
-            self._size -= sum(map(_weight, records))
+            self._size -= _weight(records)
             self._busy = lane.owned.partition
             if lane.waiting:
                 return Work(lane.owned, records, lane.waiting[0].offset)
@@ -190,7 +200,7 @@ class Inbox:
             lane = self._lanes.get(owned.partition)
             if lane is not None and lane.owned is owned:
                 lane.waiting.extendleft(reversed(records))
-                self._size += sum(map(_weight, records))
+                self._size += _weight(records)
                 lane.again_at = None if pause is None else time.monotonic() + pause
 
     def stop(self, partition: int, error: EverwhenError) -> None:
@@ -198,7 +208,7 @@ class Inbox:
         with self._changed:
             if (lane := self._lanes.get(partition)) is not None:
                 lane.stopped = error
-                self._size -= sum(map(_weight, lane.waiting))
+                self._size -= _weight(lane.waiting)
                 lane.waiting.clear()
 
     def wake(self) -> None:
@@ -257,7 +267,7 @@ class Inbox:
         lane = self._lanes.pop(partition, None)
         if lane is not None:
             lane.owned.released = True
-            self._size -= sum(map(_weight, lane.waiting))
+            self._size -= _weight(lane.waiting)
             self._order.remove(partition)
         return lane
 
@@ -271,5 +281,6 @@ def _ready(lane: _Lane) -> bool:
     )
 
 
-def _weight(record: Record) -> int:
-    return _RECORD_OVERHEAD + len(record.key or b"") + len(record.value or b"")
+def _weight(records: Collection[Record]) -> int:
+    contents = sum([len(record.key or b"") + len(record.value or b"") for record in records])
+    return _RECORD_OVERHEAD * len(records) + contents
