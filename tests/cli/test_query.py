@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from everwhen.cli.exits import Exit
-from everwhen.positions import Basis
+from everwhen.positions import Basis, Position
+from everwhen.tokens import PositionToken
 from tests.cli.workspace import STORE, Workspace
 
 FROM_STORE = ("--store", STORE)
@@ -38,6 +39,7 @@ def test_get_json(told: Workspace) -> None:
         "final": False,
         "folded": False,
         "incomplete": None,
+        "behind": None,
     }
 
 
@@ -94,6 +96,20 @@ def test_basis_and_known_at(told: Workspace) -> None:
     assert told.run(*question).document["state"]["balance"] == "13.50"
     ahead = told.run(*question, "--known-at", "2999-01-01T00:00:00Z")
     assert (ahead.code, ahead.document["status"]) == (Exit.NOT_YET_PROJECTED, "not_yet_projected")
+
+
+def test_at_least(told: Workspace) -> None:
+    """A script that has a token waits for its event; when the time is up it learns how far the projection is."""
+    question = ("get", "account", "acc-1", *FROM_STORE, "--valid-at", "2026-03-06T00:00:00Z")
+    found = told.run(*question, "--json").document
+    reached = PositionToken(Position(**found["position"]))
+    assert told.run(*question, "--at-least", str(reached), "--json").document == found
+    ahead = str(PositionToken(reached.position._replace(offset=99)))
+    late = told.run(*question, "--at-least", ahead, "--timeout", "0.01", "--json")
+    assert (late.code, late.document["status"]) == (Exit.NOT_YET_PROJECTED, "not_yet_projected")
+    assert "has not reached bank.accounts[" in late.document["behind"]
+    assert "behind" in told.run(*question, "--at-least", ahead, "--timeout", "0").out
+    assert told.run(*question, "--at-least", "p1.x").code == Exit.USAGE
 
 
 def test_a_belief_that_is_not_stored(workspace: Workspace) -> None:

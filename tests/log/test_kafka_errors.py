@@ -20,6 +20,7 @@ from everwhen.errors import (
 from everwhen.kafka import KafkaSettings, logs, writer
 from everwhen.kafka.admin import Admin
 from everwhen.kafka.errors import error_of, translate, translate_delivery
+from everwhen.ports.log import TopicDescription
 from everwhen.testing.log_conformance import Answers
 
 
@@ -112,7 +113,7 @@ def test_producer_that_dies(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every record that waits is refused with the reason, and so is every later one; nothing waits for ever."""
     monkeypatch.setattr(writer, "Producer", DyingProducer)
     settings = KafkaSettings("kafka://h:1")
-    writing = writer.KafkaWriter(settings, Admin(settings), "t")
+    writing = writer.KafkaWriter(settings, Admin(settings), TopicDescription("t", 1, "c", "i"))
     answers = Answers()
     for _ in range(3):
         writing.send(b"k", b"v", [], answers)

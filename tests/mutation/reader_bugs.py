@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from tests.mutation.bug import Bug
-from tests.mutation.selections import DEFINITION, EDGES, FOLDING, PLANE, REPLAY, STATUSES
+from tests.mutation.selections import DEFINITION, EDGES, FOLDING, OWN_WRITES, PLANE, REPLAY, STATUSES
 
 _answering = partial(Bug, file="reader/answering.py")
 _chronicle = partial(Bug, file="reader/chronicle.py")
@@ -251,4 +251,28 @@ _DIFFERENCES = [
     ),
 ]
 
-BUGS = [*_PROJECTOR, *_STATUSES, *_CHRONICLE, *_DIFFERENCES]
+_TOKENS = [
+    Bug(
+        "a token is reached when its record comes next",
+        file="reader/waiting.py",
+        before="return token.position.offset < standing.next_offset",
+        after="return token.position.offset <= standing.next_offset",
+        tests=(OWN_WRITES + "test_an_answer_says_how_far_the_projection_is_when_the_time_is_up[sqlite]",),
+    ),
+    Bug(
+        "an event that was withdrawn is waited for",
+        file="sql/reached.py",
+        before="for look in (LIVE, GONE, WITHDRAWING, PRUNED)",
+        after="for look in (LIVE, WITHDRAWING, PRUNED)",
+        tests=(OWN_WRITES + "test_an_event_is_found_by_its_id_whatever_became_of_it[sqlite]",),
+    ),
+    Bug(
+        "a wait keeps to the generation that it found",
+        file="reader/waiting.py",
+        before="            reader = self._current.reader()\n",
+        after='            reader = self.__dict__.setdefault("_kept", self._current.reader())\n',
+        tests=(OWN_WRITES + "test_waiting_follows_a_switch[sqlite]",),
+    ),
+]
+
+BUGS = [*_PROJECTOR, *_STATUSES, *_CHRONICLE, *_DIFFERENCES, *_TOKENS]

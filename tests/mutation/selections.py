@@ -28,3 +28,4 @@ UNSTORED = SQLITE + "test_what_is_not_stored_is_said"
 
 STATUSES = "tests/reader/test_statuses.py::"
 EDGES = "tests/reader/test_edge_cases.py::"
+OWN_WRITES = "tests/reader/test_own_writes.py::"

@@ -134,6 +134,7 @@ def _is_sql(node: ast.JoinedStr) -> bool:
 STATEMENTS: dict[str, set[str]] = {
     "database": {"name", "value"},  # the timeouts of a transaction, constants and numbers
     "expressions": {"compiler.process(element.clauses, **options)", "document", "key"},  # compiled by SQLAlchemy
+    "listening": {"_channel(projection)", "payload"},  # a checked name, quoted; numbers
     "postgres": {"names", "prepare.format_table(table)"},  # of our columns and tables, quoted by SQLAlchemy
     "postgres_join": {"name"},  # of settings of the planner, constants
     "schema": {"CHANGING", "SCHEMA", "name", "rights"},  # constants; the role, quoted by SQLAlchemy

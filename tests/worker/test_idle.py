@@ -16,7 +16,7 @@ from sqlalchemy import create_engine, select
 
 from everwhen import Projection, Reader, Status, Topic, Worker, WorkerSettings
 from everwhen.connect import open_store
-from everwhen.errors import LogUnavailable
+from everwhen.errors import LogUnavailable, ProjectionNotFound
 from everwhen.instants import Micros, to_micros
 from everwhen.local import LocalLog
 from everwhen.ports.store import Claim
@@ -141,7 +141,7 @@ def test_a_running_worker_looks_again_and_again(place: Place) -> None:
     thread.start()
     try:
         with Reader(place.projection, place.store) as reader:
-            until(lambda: reader._marks_if_any() is not None)
+            until(lambda: _is_there(reader))
             until(lambda: place.status("a", NOON + MINUTE) is Status.FOUND)
             clock.at += HOUR
             until(lambda: place.status("nobody", NOON + HOUR + MINUTE) is Status.NEVER_EXISTED)
@@ -304,3 +304,10 @@ def _rows(store: str) -> dict[str, list[dict[str, Any]]]:
             rows[name] = [dict(row._mapping) for row in connection.execute(ordered)]
     engine.dispose()
     return rows
+
+
+def _is_there(reader: Reader[Ledger]) -> bool:
+    try:
+        return reader.generation.number == 1
+    except ProjectionNotFound:
+        return False

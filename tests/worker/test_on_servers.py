@@ -230,8 +230,7 @@ def test_a_partition_is_not_idle_while_a_transaction_is_open(servers: Servers, c
 
 def _complete_until(reader: Reader[Ledger], instant: datetime) -> set[int]:
     """Return the partitions that are complete up to an instant."""
-    marks = reader._marks_if_any()
-    assert marks is not None
+    marks = reader._reader().marks()
     return {partition for partition, mark in marks.items() if mark.watermark >= to_micros(instant, "instant")}
 
 

@@ -42,6 +42,7 @@ def answer_document(projection: str, answer: Answer[Any], basis: str) -> dict[st
         "final": answer.final,
         "folded": answer.folded,
         "incomplete": incomplete(answer.incomplete),
+        "behind": answer.behind,
     }
 
 
@@ -165,6 +166,8 @@ def answer_fields(answer: Answer[Any]) -> Iterator[tuple[str, str]]:
         yield from _version_fields(answer.version)
     if answer.incomplete is not None:
         yield "incomplete", str(answer.incomplete)
+    if answer.behind is not None:
+        yield "behind", answer.behind
     yield "watermark", shown(answer.watermark)
     yield "basis", str(answer.basis)
 

@@ -83,6 +83,19 @@ basis_option = option(
     metavar="TOKEN",
     help="As known at this basis, which an earlier answer gave; the answer is the same for ever.",
 )
+at_least_option = option(
+    "--at-least",
+    metavar="TOKEN",
+    help="Wait first until the event of this token is projected; a receipt of the publisher has it.",
+)
+timeout_option = option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    show_default=True,
+    help="How long to wait for --at-least.",
+)
 VALID_AT: Final = "At this instant, such as 2026-03-01T12:00:00Z; now if left out."
 
 

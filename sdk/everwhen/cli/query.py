@@ -19,7 +19,16 @@ from everwhen.cli.documents import (
     warn_of,
 )
 from everwhen.cli.exits import Exit, outcome_of
-from everwhen.cli.options import basis_option, json_option, known_at_option, option, point_options, store_option
+from everwhen.cli.options import (
+    at_least_option,
+    basis_option,
+    json_option,
+    known_at_option,
+    option,
+    point_options,
+    store_option,
+    timeout_option,
+)
 from everwhen.cli.output import to_json, write_fields, write_line, write_rows
 from everwhen.cli.pairs import read_pairs
 from everwhen.reader import Answer, Audit, History, Incomplete, Status
@@ -30,6 +39,8 @@ from everwhen.reader import Answer, Audit, History, Incomplete, Status
 @click.argument("entity", metavar="ENTITY")
 @store_option
 @point_options
+@at_least_option
+@timeout_option
 @json_option
 def get(
     name: str,
@@ -39,24 +50,29 @@ def get(
     valid_at: datetime | None,
     known_at: datetime | None,
     basis: str | None,
+    at_least: str | None,
+    timeout: float,
     as_json: bool,
 ) -> Exit:
     """Print the state of one entity at an instant.
 
     NAME is the projection's name, which needs none of its code, or MODULE:PROJECTION. The exit code says what the
-    answer says: 0 when there is a state, and a code for every reason why there is none.
+    answer says: 0 when there is a state, and a code for every reason why there is none. With --at-least the answer is
+    not_yet_projected, and "behind" says how far the projection is, if the event is not projected in time.
 
     With --json: one object with projection, entity_id, valid_at, status, state, valid_from, valid_to, recorded_at,
-    superseded_at, event_id, event_type, position (topic, partition, offset), basis, watermark, final, folded and
-    incomplete (error and position: why events may be missing). Instants are RFC 3339 with a Z; what does not apply is
-    null.
+    superseded_at, event_id, event_type, position (topic, partition, offset), basis, watermark, final, folded,
+    incomplete (error and position: why events may be missing) and behind. Instants are RFC 3339 with a Z; what does not
+    apply is null.
 
     \b
     Example:
       everwhen get account acc-1 --store sqlite:///bank.db --valid-at 2026-03-02T00:00:00Z --json
     """
     with asking(name, store) as source:
-        answer = source.reader.get(entity, valid_at=valid_at, known_at=known_at, basis=basis)
+        answer = source.reader.get(
+            entity, valid_at=valid_at, known_at=known_at, basis=basis, at_least=at_least, timeout=timeout
+        )
     if as_json:
         write_line(to_json(answer_document(source.name, answer, str(answer.basis))))
     else:

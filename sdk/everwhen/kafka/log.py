@@ -50,8 +50,7 @@ class KafkaLog:
         :raises LogUnavailable: if the brokers do not answer.
         :raises SettingsError: if librdkafka refuses a setting.
         """
-        self.describe(topic)
-        return KafkaWriter(self._settings, self._admin, topic)
+        return KafkaWriter(self._settings, self._admin, self.describe(topic))
 
     def consumer(
         self, topic: str, listener: AssignmentListener, *, group: str, partitions: Sequence[int] | None = None

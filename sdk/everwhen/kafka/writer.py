@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from everwhen.kafka.admin import Admin
     from everwhen.kafka.settings import KafkaSettings
-    from everwhen.ports.log import Acknowledged, Header
+    from everwhen.ports.log import Acknowledged, Header, TopicDescription
 
 _WAIT_FOR_ROOM = 0.1
 _LONGEST_WAIT = 1.0
@@ -36,10 +36,11 @@ class KafkaWriter:
     A record is refused for good after ``message.timeout.ms`` (5 minutes by default) without an acknowledgement.
     """
 
-    def __init__(self, settings: KafkaSettings, admin: Admin, topic: str) -> None:
-        self._guard = Guard(f"the writer of topic {topic!r}")
+    def __init__(self, settings: KafkaSettings, admin: Admin, topic: TopicDescription) -> None:
+        self._guard = Guard(f"the writer of topic {topic.name!r}")
         self._admin = admin
-        self._topic = topic
+        self._described = topic
+        self._topic = topic.name
         self._size_limit = settings.size_limit
         self._fatal: KafkaError | None = None
         try:
@@ -52,6 +53,11 @@ class KafkaWriter:
             )
         except KafkaException as exception:
             raise translate_settings(error_of(exception), settings) from None
+
+    @property
+    def described(self) -> TopicDescription:
+        """The topic, as it was when the writer was opened."""
+        return self._described
 
     @property
     def size_limit(self) -> int:

@@ -75,8 +75,7 @@ class LocalLog:
 
         :raises TopicNotFound: if there is no such topic.
         """
-        self._look_for_file(topic)
-        return LocalWriter(self._path, topic, self._clock, self._queued_records)
+        return LocalWriter(self._path, self.describe(topic), self._clock, self._queued_records)
 
     def consumer(
         self, topic: str, listener: AssignmentListener, *, group: str, partitions: Sequence[int] | None = None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from everwhen.ports.clock import Clock
-    from everwhen.ports.log import Acknowledged, Header
+    from everwhen.ports.log import Acknowledged, Header, TopicDescription
 
 _logger = logging.getLogger("everwhen.local")
 
@@ -45,7 +45,9 @@ class LocalWriter:
     of one transaction get one ``recorded_at``, as those of one batch do from a broker.
     """
 
-    def __init__(self, path: Path, topic: str, clock: Clock, queued_records: int) -> None:
+    def __init__(self, path: Path, described: TopicDescription, clock: Clock, queued_records: int) -> None:
+        topic = described.name
+        self._described = described
         self._guard = Guard(f"the writer of topic {topic!r}")
         self._where = f"log {path}"
         self._clock = clock
@@ -65,6 +67,11 @@ class LocalWriter:
         self._progress = threading.Condition(self._lock)
         self._thread = threading.Thread(target=self._run, name=f"everwhen-writer-{topic}", daemon=True)
         self._thread.start()
+
+    @property
+    def described(self) -> TopicDescription:
+        """The topic, as it was when the writer was opened."""
+        return self._described
 
     @property
     def size_limit(self) -> int:

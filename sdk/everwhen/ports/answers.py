@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from everwhen.instants import Micros
 from everwhen.ports.continuity import Decision
 from everwhen.ports.generations import Generation
+from everwhen.ports.listening import Standing
 from everwhen.positions import Basis
 from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Version, Withdrawal
 
@@ -111,6 +112,17 @@ class StoreReader(Protocol):
 
     def marks(self) -> Basis:
         """Return how far each partition is projected."""
+        ...
+
+    def standing(self, partition: int) -> Standing | None:
+        """Return where one partition stands; ``None`` if nobody has claimed it yet."""
+        ...
+
+    def knows(self, entity_id: str, event_id: str) -> bool:
+        """Say whether an event of the entity came: it counts, or was withdrawn, pruned or kept aside.
+
+        One of a type that the projection ignores leaves no trace, unless it withdraws another.
+        """
         ...
 
     def find(self, entity_id: str, as_of: AsOf) -> Found:

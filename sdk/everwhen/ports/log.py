@@ -102,6 +102,11 @@ class LogWriter(Protocol):
     """Appends records to one topic. Thread-safe. Not usable in a forked child."""
 
     @property
+    def described(self) -> TopicDescription:
+        """The topic, as it was when the writer was opened; known after close too."""
+        ...
+
+    @property
     def size_limit(self) -> int:
         """The largest record that is sent, in bytes of key, value and headers together."""
         ...

@@ -15,6 +15,7 @@ from everwhen.instants import Micros
 from everwhen.ports.answers import StoreReader
 from everwhen.ports.continuity import Applied, StoreContinuity, Trouble
 from everwhen.ports.generations import Blueprint, Generation, StoreGenerations
+from everwhen.ports.listening import Heard, Listening
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.pruning import StorePruning
 from everwhen.ports.quarantine import StoreQuarantine
@@ -227,6 +228,14 @@ class Store(Protocol):
 
         :param claims: of one generation.
         :raises StoreUnavailable: if the database failed.
+        """
+        ...
+
+    def listening(self, projection: str, heard: Heard) -> AbstractContextManager[Listening]:
+        """Have ``heard`` called after batches of the projection, of whatever generation, while the context lasts.
+
+        At once: it does not wait for the database. From any thread, and perhaps never: where the database has no
+        notifications, cannot be reached or loses one, only asking it helps.
         """
         ...
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from everwhen.errors import EverwhenError, PublishError
 from everwhen.ports.log import LogWriter
 from everwhen.positions import Position
+from everwhen.tokens import PositionToken
 
 _LOOK_SECONDS = 0.05
 """How long one look at the acknowledgements lasts: another thread may have been handed ours in the meantime."""
@@ -52,6 +53,17 @@ class Receipt:
                 f"event {self.event_id} of entity {self.entity_id!r} was not taken: {self._error}"
             ) from (self._error)
         return self._position
+
+    @property
+    def token(self) -> str:
+        """What a reader must have seen to know of this event, as a short text for a URL, a header or a cookie.
+
+        Give it to the client, and its next question to :meth:`everwhen.Reader.get` as ``at_least``. Blocks as
+        :attr:`position` does. It holds the topic's name and the position, unsigned.
+
+        :raises PublishError: if the log did not take it.
+        """
+        return str(PositionToken.of(self.position, self._writer.described))
 
     def settle(self, position: Position | None, error: EverwhenError | None) -> None:
         """Take the log's answer. Called once, by the publisher."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
@@ -95,6 +95,8 @@ class Answer(Generic[S]):
     :ivar folded: the belief asked for is not kept as a row; it was folded from the entity's stored events.
     :ivar incomplete: set while a partition that the answer depends on stands still, as the log could not prove that it
         goes on there. Such an answer is never final.
+    :ivar behind: what ``at_least`` asked for and was not reached in time, and how far the projection is; ``None`` in
+        every other answer.
 
     The fields of ``version`` can be read from the answer itself; they are ``None`` where there is no version.
     """
@@ -108,6 +110,11 @@ class Answer(Generic[S]):
     final: bool = False
     folded: bool = False
     incomplete: Incomplete | None = None
+    behind: str | None = None
+
+    def not_yet(self, behind: str) -> Answer[S]:
+        """Return the answer to the same question where the projection has not reached what was asked for."""
+        return replace(self, status=Status.NOT_YET_PROJECTED, version=None, final=False, folded=False, behind=behind)
 
     def require(self) -> S:
         """Return the state.
@@ -117,7 +124,8 @@ class Answer(Generic[S]):
         if self.status is Status.FOUND and self.version is not None and self.version.state is not None:
             return self.version.state
         error, reason = _ERRORS[self.status]
-        raise error(f"entity {self.entity_id!r} {reason} (valid_at {self.valid_at.isoformat()})")
+        behind = "" if self.behind is None else f": {self.behind}"
+        raise error(f"entity {self.entity_id!r} {reason} (valid_at {self.valid_at.isoformat()}){behind}")
 
     @property
     def state(self) -> S | None:

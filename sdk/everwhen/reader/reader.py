@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Generic, Literal, Protocol, Self, TypeVar, overload
+from typing import Any, Final, Generic, Literal, Self, TypeVar, overload
 
-from everwhen.errors import ArgumentError, NotYetProjected, ProjectionNotFound
+from everwhen.errors import ArgumentError, NotYetProjected
 from everwhen.instants import to_micros
 from everwhen.ports.answers import AsOf, Changed, Found, StoreReader, VersionRow
 from everwhen.ports.clock import Clock
 from everwhen.ports.generations import Generation
 from everwhen.ports.store import Store
-from everwhen.positions import Basis, Position
+from everwhen.positions import Basis
 from everwhen.reader.answer import Answer, History, Status
 from everwhen.reader.answering import Answering
 from everwhen.reader.audit import Audit, belief
@@ -28,20 +27,13 @@ from everwhen.reader.join import Join
 from everwhen.reader.point import At, Point, as_of, at, read_basis
 from everwhen.reader.snapshot import Snapshot
 from everwhen.reader.states import States
+from everwhen.reader.waiting import Waiting
+from everwhen.tokens import Written, token_of
 
 S = TypeVar("S")
 
-_FIRST_WAIT, _LONGEST_WAIT = 0.002, 0.1
-"""Seconds between two looks at the checkpoints while waiting for a position: doubled up to the longest."""
-
-
-class HasPosition(Protocol):
-    """A receipt: anything that knows where its event stands, once the log has acknowledged it."""
-
-    @property
-    def position(self) -> Position:
-        """The position; blocks until it is known."""
-        ...
+_PATIENCE: Final = 5.0
+"""Seconds to wait for what comes with a question: a token may come from anyone, who must not hold a thread for ever."""
 
 
 class Reader(Generic[S]):
@@ -93,6 +85,8 @@ class Reader(Generic[S]):
         valid_at: datetime | None = None,
         known_at: datetime | None = None,
         basis: Basis | str | None = None,
+        at_least: Written | None = None,
+        timeout: float | None = _PATIENCE,
     ) -> Answer[S]:
         """Return the state of one entity.
 
@@ -100,14 +94,26 @@ class Reader(Generic[S]):
         :param valid_at: at which instant (aware); now if left out. An event counts from its own instant on.
         :param known_at: as known at which instant (aware): only what the log had recorded by then counts.
         :param basis: as known at which basis: the answer is the one it was then, for ever.
+        :param at_least: wait first until this is projected, as :meth:`wait_for` does: a token, a receipt or a position.
+            When the time is up, the answer is ``NOT_YET_PROJECTED``, and ``behind`` says how far the projection is.
+        :param timeout: how many seconds that may take; ``None``: any time.
         :raises InstantError: for a naive datetime or one that is finer than a microsecond.
-        :raises ArgumentError: if both ``known_at`` and ``basis`` are given, or the basis is of another topic.
+        :raises ArgumentError: if two of ``known_at``, ``basis`` and ``at_least`` contradict each other, or the basis or
+            the token is of another topic or log.
         :raises ProjectionNotFound: if nothing was projected under this name.
         :raises NotStored: if an earlier belief must be folded and this reader has no projection code.
         :raises StoreUnavailable: if the database cannot be reached.
         """
-        reader = self._reader(basis)
-        return self._ask(reader, entity_id, self._as_of(reader, valid_at, known_at, basis))
+        if at_least is None:
+            reader = self._reader(basis)
+            return self._ask(reader, entity_id, self._as_of(reader, valid_at, known_at, basis))
+        if basis is not None:
+            raise ArgumentError("give at_least or basis, not both: what was known at a basis does not change")
+        waiting = self.waiting(at_least, timeout)
+        reached = waiting.wait()
+        reader = self._reader() if reached is None else reached
+        answer = self._ask(reader, entity_id, self._as_of(reader, valid_at, known_at, None))
+        return answer if reached is not None else answer.not_yet(waiting.behind)
 
     def as_believed(self, entity_id: str, instant: datetime) -> Answer[S]:
         """Return what was believed at an instant to be true at that instant: valid and known at the same time.
@@ -300,42 +306,34 @@ class Reader(Generic[S]):
         asked = self._as_of(reader, None, known_at, basis)
         return Join(reader.join(asked), rows, lambda store: Answering(store, self._states, asked))
 
-    def wait_for(self, receipt: HasPosition | Position, *, timeout: float | None = None) -> Basis:
-        """Wait until the event of a receipt is projected: read your own writes.
+    def wait_for(self, written: Written, *, timeout: float | None = None) -> Basis:
+        """Wait until an event is projected: read your own writes.
 
-        :param receipt: what ``publish`` returned, or a position.
-        :param timeout: seconds; ``None`` waits for ever.
+        Waits for the database to tell of it where it can (PostgreSQL), and asks it again and again anyway. If another
+        generation comes to answer meanwhile, it is that one's turn to reach the event.
+
+        :param written: what ``publish`` returned, its ``token``, or a position.
+        :param timeout: seconds; ``None`` waits for ever. Waiting for the log to acknowledge a receipt does not count.
         :return: a basis that holds the event.
         :raises NotYetProjected: when the time is up, saying how far the projection is.
-        :raises ArgumentError: if the position is in another topic than the projection's.
+        :raises ArgumentError: if the token is none, or of another topic or log than the projection's.
+        :raises PublishError: of a receipt, if the log did not take the event.
+        :raises StoreUnavailable: if the database cannot be reached.
         """
-        deadline = None if timeout is None else time.monotonic() + timeout
-        position = receipt if isinstance(receipt, Position) else receipt.position
-        pause = _FIRST_WAIT
-        while True:
-            marks = self._marks_if_any()
-            if marks is not None and _same_topic(marks, position.topic).covers(position):
-                return marks
-            left = pause if deadline is None else min(pause, deadline - time.monotonic())
-            if left <= 0:
-                reached = "nothing" if marks is None else f"offset {marks.next_offset(position.partition)}"
-                raise NotYetProjected(
-                    f"projection {self._name} has not reached {position} within {timeout} s; it is at {reached} of "
-                    "that partition. Is its worker running?"
-                )
-            time.sleep(left)
-            pause = min(2 * pause, _LONGEST_WAIT)
+        waiting = self.waiting(written, timeout)
+        reader = waiting.wait()
+        if reader is None:
+            raise waiting.late()
+        return reader.marks()
+
+    def waiting(self, written: Written, timeout: float | None) -> Waiting:
+        """Return the wait of :meth:`wait_for` in steps, for a program that has another way to pass the time."""
+        return Waiting(self._store, self._name, self._current, token_of(written), timeout)
 
     # -- from the store's words to ours ----------------------------------------------------------------------------
 
     def _reader(self, basis: Basis | str | None = None) -> StoreReader:
         return self._current.reader(Basis.parse(basis) if isinstance(basis, str) else basis)
-
-    def _marks_if_any(self) -> Basis | None:
-        try:
-            return self._reader().marks()
-        except ProjectionNotFound:
-            return None
 
     def _as_of(
         self,
@@ -386,12 +384,6 @@ def _check_id(entity_id: Any) -> str:
     if not isinstance(entity_id, str) or not entity_id:
         raise ArgumentError("entity_id must be a non-empty str")
     return entity_id
-
-
-def _same_topic(marks: Basis, topic: str) -> Basis:
-    if marks.topic != topic:
-        raise ArgumentError(f"the position is in topic {topic}; the projection reads {marks.topic}")
-    return marks
 
 
 def _point_of(answer: Answer[Any]) -> AsOf:

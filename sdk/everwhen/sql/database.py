@@ -68,16 +68,36 @@ class Database:
                     setattr(raw, self._mode, mode)
 
     @contextmanager
-    def writing(self, doing: str) -> Iterator[Any]:
-        """Lend a connection inside a transaction that may write: commit at the end, roll back on an exception."""
-        with self.connection(doing) as raw, self._bounded(raw), _transaction(raw, self._begin_write):
-            yield raw
+    def writing(self, doing: str, *, afterwards: str | None = None) -> Iterator[Any]:
+        """Lend a connection inside a transaction that may write: commit at the end, roll back on an exception.
+
+        :param afterwards: a statement that is run once the transaction is committed; it may fail.
+        """
+        with self.connection(doing) as raw, self._bounded(raw):
+            with _transaction(raw, self._begin_write):
+                yield raw
+            if afterwards is not None:
+                _try(raw, afterwards)
 
     @contextmanager
     def reading(self, doing: str) -> Iterator[Any]:
         """Lend a connection inside a transaction that sees one snapshot."""
         with self.connection(doing) as raw, _transaction(raw, self._begin_read):
             yield raw
+
+    @contextmanager
+    def detached(self, doing: str) -> Iterator[Any]:
+        """Lend a connection that the pool does not count, for one who keeps it; it is closed at the end."""
+        self._guard.check()
+        with translated(self.address, doing):
+            lent = self.engine.raw_connection()
+            raw: Any = lent.driver_connection
+            lent.detach()
+            try:
+                setattr(raw, self._mode, self._autocommit)
+                yield raw
+            finally:
+                lent.close()
 
     @contextmanager
     def core(self, doing: str, *, reading: bool = False) -> Iterator[Connection]:
@@ -156,6 +176,14 @@ def _transaction(raw: Any, begin: str) -> Iterator[None]:
             raw.rollback()
         raise
     raw.execute("COMMIT")
+
+
+def _try(raw: Any, statement: str) -> None:
+    try:
+        raw.execute(statement)
+    except Exception as error:
+        if not is_database_error(error) or raw.closed:
+            raise  # so that the connection is thrown away
 
 
 def _begin_write(kind: str, timeouts: Timeouts) -> str:

@@ -12,6 +12,7 @@ from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf, Changed, EntityRows, Found, StoreJoin, VersionRow
 from everwhen.ports.continuity import Decision
 from everwhen.ports.generations import Generation
+from everwhen.ports.listening import Standing
 from everwhen.positions import Basis
 from everwhen.projection.rows import Head, Version
 from everwhen.sql.database import Database
@@ -21,6 +22,7 @@ from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.found import ENDED_AT, HEAD, VERSION, ask, basis_of, found_of, head_of, is_unstored, rows_of, then
 from everwhen.sql.join import SqlJoin
 from everwhen.sql.queries import Queries
+from everwhen.sql.reached import Reached
 from everwhen.sql.tables import SharedTables
 
 _FETCHED_AT_ONCE: Final = 500
@@ -41,6 +43,7 @@ class SqlReader:
         self._generation = generation
         self._doing = f"reading projection {generation.projection}"
         self._queries = Queries(database.kind, database.dialect, shared, generation)
+        self._reached = Reached(database.kind, database.dialect, shared, generation)
 
     @property
     def generation(self) -> Generation:
@@ -54,6 +57,22 @@ class SqlReader:
         """
         with self._database.connection(self._doing) as connection:
             return self._marks(connection)
+
+    def standing(self, partition: int) -> Standing | None:
+        """Return where a partition stands; ``None`` if nobody has claimed it yet.
+
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        with self._database.connection(self._doing) as connection:
+            return self._reached.standing(connection.cursor(), partition)
+
+    def knows(self, entity_id: str, event_id: str) -> bool:
+        """Say whether an event of the entity came, whatever became of it.
+
+        :raises StoreUnavailable: if the database cannot be reached.
+        """
+        with self._database.connection(self._doing) as connection:
+            return self._reached.knows(connection.cursor(), entity_id, event_id)
 
     def find(self, entity_id: str, as_of: AsOf) -> Found:
         """Find the version of one entity that is valid at the instant, in one statement and so in one snapshot.

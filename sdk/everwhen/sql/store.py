@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from sqlalchemy import URL, Engine
 
 from everwhen.instants import Micros
 from everwhen.ports.continuity import Applied, Trouble
 from everwhen.ports.generations import Blueprint, Generation
+from everwhen.ports.listening import Heard, Listening, Moved
 from everwhen.ports.log import TopicDescription
 from everwhen.ports.store import Claim
 from everwhen.positions import Mark
@@ -23,6 +24,7 @@ from everwhen.sql.decisions import SqlContinuity
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.generations import SqlGenerations
+from everwhen.sql.listening import Listeners
 from everwhen.sql.pruning import SqlPruning
 from everwhen.sql.quarantine import SqlQuarantine, requested
 from everwhen.sql.reader import SqlReader
@@ -51,6 +53,7 @@ class SqlStore:
         self._catalog = Catalog(self._database, self._shared)
         self._checkpoints = Checkpoints(self._database, self._shared)
         self._suspects = Suspects(self._database, self._shared)
+        self._listeners = Listeners(self._database)
         self._writers: dict[tuple[str, int], Writer] = {}
         self._making = threading.Lock()
 
@@ -104,7 +107,9 @@ class SqlStore:
         """
         writer = self._writer(claim.generation)
         place = f"{claim.generation.topic}[{claim.partition}]@{expected}"
-        with self._database.writing(f"projecting {place}") as connection:
+        moved = Moved(claim.generation.number, claim.partition, reached.next_offset)
+        told = self._listeners.notification(claim.generation.projection, moved)
+        with self._database.writing(f"projecting {place}", afterwards=told) as connection:
             prunings = self._checkpoints.move(connection, claim, expected, reached, applied)
             yield SqlBatch(writer, connection, prunings)
 
@@ -168,6 +173,15 @@ class SqlStore:
         """
         return requested(self._database, claims)
 
+    def listening(self, projection: str, heard: Heard) -> AbstractContextManager[Listening]:
+        """Have ``heard`` called after batches of the projection while the context lasts; never on SQLite.
+
+        All who listen to one projection share one connection, which is no part of the engine's pool, and a thread; both
+        are there while somebody listens, and for a few seconds more. A database that is reached through a pool of
+        connections that gives each transaction another one, or that only follows another, tells nothing.
+        """
+        return self._listeners.listening(projection, heard)
+
     def generations(self, projection: str) -> SqlGenerations:
         """Open the generations of a projection. Asks the database nothing yet."""
         return SqlGenerations(self._database, self._shared, self._catalog, projection)
@@ -222,6 +236,7 @@ class SqlStore:
 
     def close(self) -> None:
         """Free every connection that this object opened. Idempotent."""
+        self._listeners.close()
         self._database.close()
 
     def _writer(self, generation: Generation) -> Writer:

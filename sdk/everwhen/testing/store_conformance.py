@@ -34,6 +34,7 @@ from everwhen.testing.store_quarantine import StoreKept
 from everwhen.testing.store_quiet import StoreQuiet
 from everwhen.testing.store_samples import THINGS, OpenStore, blueprint, head, prepared, version
 from everwhen.testing.store_suspects import StoreSuspects
+from everwhen.testing.store_tokens import StoreTokens
 
 ODD_IDS = [
     "a",
@@ -63,6 +64,7 @@ class StoreConformance(
     StoreSuspects,
     StoreContinuity,
     StoreSideBySide,
+    StoreTokens,
 ):
     """The suite. A subclass gives the fixture ``open_store``."""
 

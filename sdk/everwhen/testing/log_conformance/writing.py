@@ -44,6 +44,13 @@ class Writing(Suite):
         assert [records[place.partition, place.offset] for place in positions] == [b"%d" % n for n in range(300)]
         assert {place.topic for place in positions} == {topic}
 
+    def test_a_writer_knows_which_topic_it_writes(self, log: Log, topic: str) -> None:
+        """By the ids that tell it from another one of its name, after it was closed too: tokens hold them."""
+        writer = log.writer(topic)
+        assert writer.described == log.describe(topic)
+        writer.close()
+        assert writer.described.name == topic
+
     def test_partition_is_javas(self, log: Log, topic: str) -> None:
         """A key lies where a JVM producer and Kafka Streams would put it."""
         keys = list(JAVA_MURMUR2)
