@@ -177,6 +177,14 @@ class Publisher:
             event, RETRACTED, entity_id, instant, retraction_id, event_id, correlation_id, causation_id, traceparent
         )
 
+    def poll(self, timeout: float = 0.0) -> None:
+        """Hand out the log's answers, so that receipts are settled.
+
+        :param timeout: how many seconds to wait for the next one; 0 only hands out what is there.
+        :raises ClosedError: after :meth:`close`, or in a forked process.
+        """
+        self._writer.poll(timeout)
+
     def flush(self) -> None:
         """Wait until the log has answered for everything that was published so far.
 

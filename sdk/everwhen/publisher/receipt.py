@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 from everwhen.errors import EverwhenError, PublishError
 from everwhen.ports.log import LogWriter
 from everwhen.positions import Position
@@ -11,6 +14,9 @@ _LOOK_SECONDS = 0.05
 """How long one look at the acknowledgements lasts: another thread may have been handed ours in the meantime."""
 
 
+_telling = threading.Lock()
+
+
 class Receipt:
     """What publishing returns, at once. Thread-safe.
 
@@ -18,7 +24,7 @@ class Receipt:
     :ivar entity_id: the entity it is about.
     """
 
-    __slots__ = ("_error", "_position", "_writer", "entity_id", "event_id")
+    __slots__ = ("_error", "_position", "_told", "_writer", "entity_id", "event_id")
 
     def __init__(self, event_id: str, entity_id: str, writer: LogWriter) -> None:
         self.event_id = event_id
@@ -26,6 +32,7 @@ class Receipt:
         self._writer = writer
         self._position: Position | None = None
         self._error: EverwhenError | None = None
+        self._told: list[Callable[[Receipt], None]] | None = None
 
     def __repr__(self) -> str:
         return f"<Receipt {self.event_id} {self._position or ('failed' if self._error else 'pending')}>"
@@ -65,7 +72,32 @@ class Receipt:
         """
         return str(PositionToken.of(self.position, self._writer.described))
 
+    def when_settled(self, told: Callable[[Receipt], None]) -> None:
+        """Have a function called once the log has answered; at once if it has.
+
+        It is called with this receipt, in the thread that takes the answer, which is one inside a method of the
+        publisher or one of the log: it must not block or raise. Answers are taken while somebody publishes, waits for a
+        position or calls :meth:`everwhen.Publisher.poll`.
+        """
+        with _telling:
+            if self._told is None:
+                self._told = []
+            self._told.append(told)
+        if self.done:
+            self._tell(self._told)
+
     def settle(self, position: Position | None, error: EverwhenError | None) -> None:
         """Take the log's answer. Called once, by the publisher."""
         self._error = error
         self._position = position
+        if self._told is not None:
+            self._tell(self._told)
+
+    def _tell(self, told: list[Callable[[Receipt], None]]) -> None:
+        # Both who asks and who settles may come here; each function is taken out once.
+        while True:
+            try:
+                each = told.pop(0)
+            except IndexError:
+                return
+            each(self)
