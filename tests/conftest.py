@@ -30,11 +30,13 @@ from tests.canaries import CanaryWatch
 from tests.simulation.counts import SIMULATED, lines
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection
 
     from xdist.workermanage import WorkerController
 
     from everwhen.testing.parts.kafka import KafkaKind
+
+pytest_plugins = ["everwhen.testing.plugin"]
 
 PARTS = {
     "kafka": "broker",
@@ -166,12 +168,22 @@ def postgres(pytestconfig: pytest.Config) -> PostgresAddress:
     return cast("PostgresAddress", pytestconfig.stash[_endpoint].get("postgres"))
 
 
+@pytest.fixture(scope="session")
+def everwhen_kafka(real_kafka: KafkaAddress) -> KafkaAddress:
+    """The plugin's, from the broker that all workers of pytest-xdist share."""
+    return real_kafka
+
+
+@pytest.fixture(scope="session")
+def everwhen_postgres_server(postgres: PostgresAddress) -> PostgresAddress:
+    """The plugin's, likewise."""
+    return postgres
+
+
 @pytest.fixture
-def postgres_url(postgres: PostgresAddress) -> Iterator[str]:
+def postgres_url(everwhen_postgres: str) -> str:
     """SQLAlchemy's URL of an empty database that is this test's own."""
-    url = postgres.database()
-    yield url
-    postgres.drop(url)
+    return everwhen_postgres
 
 
 def _kafka_kinds(config: pytest.Config) -> Collection[KafkaKind]:
