@@ -185,7 +185,7 @@ class Cluster:
 
     def start(self) -> None:
         """Format and start all nodes; return once each of them answers and sees the others."""
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = _new_cluster_id()
         try:
             with ThreadPoolExecutor(len(self.nodes)) as pool:
                 options = self._format_options
@@ -235,3 +235,10 @@ def _with_further(own: dict[str, object], further: Mapping[int, Listener]) -> di
         for key, value in listener.settings.items():
             settings[f"listener.name.{listener.name.lower()}.{key}"] = value
     return {**settings, "advertised.listeners": ",".join(advertised)} if further else settings
+
+
+def _new_cluster_id() -> str:
+    """Draw an id of the form that Kafka gives; never one with a dash in front, which its tool takes for an option."""
+    while (drawn := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return drawn
