@@ -254,7 +254,7 @@ def strange(**changes: Any) -> Schema:
         ),
         (
             {7: strange(fields=[])},
-            "Departed cannot read the registry's schema 7: origin: the field was added without a default",
+            "Departed cannot read the registry's schema 7: origin: the writer lacks the field",
         ),
         (
             {7: strange(fields=[{"name": "next", "type": ["null", "departed"]}])},

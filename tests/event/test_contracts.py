@@ -129,8 +129,9 @@ def test_an_incompatible_change_writes_nothing_at_all(tmp_path: Path) -> None:
     with pytest.raises(ContractError) as caught:
         contracts.write(tmp_path, [Closed, opened(owner=(str,), limit=(int,))])
     assert str(caught.value) == (
-        f"Opened cannot read what was written with {path}: limit: the field was added without a default "
-        "(was nothing, is long); keep the old field, give the new one a default, or declare another event type"
+        f"Opened cannot read what was written with {path}: limit: the writer lacks the field, and the "
+        "reader a default for it (writer: nothing; reader: long); keep the old field, give the new one a default, or "
+        "declare another event type"
     )
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bank.opened"]
 
@@ -140,7 +141,7 @@ def test_every_earlier_version_counts(tmp_path: Path) -> None:
     first = put(tmp_path, 1, schema(("owner", "string"), ("limit", "string")))
     put(tmp_path, 2, schema(("owner", "string")))
     found = problems(tmp_path, opened(owner=(str,), limit=(int, 0)))
-    assert found[0].startswith(f"Opened cannot read what was written with {first}: limit: the type has changed")
+    assert found[0].startswith(f"Opened cannot read what was written with {first}: limit: the type is another one")
     assert len(found) == 2
     assert "limit is new" in found[1]
 
@@ -192,7 +193,7 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
         f"{directory}/2.avsc cannot be read as JSON (JSONDecodeError); restore it",
         f"{directory}/4.avsc: bank.opened contains itself, which is refused for the safety of readers; restore it",
         f"Opened cannot read what was written with {directory}/3.avsc: the event: the type has another name "
-        "(was bank.other, is bank.opened); "
+        "(writer: bank.other; reader: bank.opened); "
         "keep the old field, give the new one a default, or declare another event type",
         f"Closed has no contract, as there is no {tmp_path}/bank.closed/1.avsc; "
         "run `everwhen schema write MODULE:TOPIC`",
@@ -228,7 +229,7 @@ def test_versions_that_no_reader_could_tell_apart_are_refused(tmp_path: Path) ->
     put(tmp_path, 2, schema(("at", {"type": "long", "logicalType": "timestamp-micros"})))
     found = problems(tmp_path, opened(at=(AwareDatetime,)))
     assert "1.avsc and 2.avsc have the same fingerprint, but their values mean different things" in found[0]
-    assert "at: the logical type has changed" in found[1]
+    assert "at: the logical type is another one" in found[1]
 
 
 def test_versions_that_differ_in_defaults_share_a_fingerprint(tmp_path: Path) -> None:

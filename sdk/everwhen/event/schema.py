@@ -46,12 +46,16 @@ def is_fullname(text: str) -> bool:
 class Node:
     """A type within a schema.
 
-    :ivar kind: a primitive's name, ``record``, ``enum``, ``fixed``, ``array``, ``map`` or ``union``.
+    :ivar kind: a primitive's name, ``record``, ``enum``, ``fixed``, ``array``, ``map`` or ``union``; ``reference`` for
+        a record within itself, which only a schema that is not read with can have.
     :ivar name: the full name of a named type, else empty.
     :ivar logical: the logical type with its parameters, such as ``("decimal", 12, 2)``.
     :ivar children: a record's fields, a union's branches, or what an array (``[]``) or map (``{}``) holds.
-    :ivar defaults: the names of a record's fields that have a default.
+    :ivar defaults: the defaults of a record's fields that have one, as JSON has them.
     :ivar symbols: an enum's symbols.
+    :ivar default: an enum's default, if it has one.
+    :ivar aliases: the full names that a named type is known by besides.
+    :ivar field_aliases: the names that a record's fields are known by besides, where there are any.
     :ivar size: a fixed type's bytes.
     :ivar height: how many levels of types there are, this one included.
     :ivar types: how many types there are, this one included, references followed.
@@ -63,8 +67,11 @@ class Node:
     name: str = ""
     logical: tuple[Any, ...] = ()
     children: Mapping[str, Node] = field(default_factory=dict)
-    defaults: frozenset[str] = frozenset()
+    defaults: Mapping[str, Any] = field(default_factory=dict)
     symbols: tuple[str, ...] = ()
+    default: str | None = None
+    aliases: tuple[str, ...] = ()
+    field_aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     size: int = 0
     height: int = 1
     types: int = 1
@@ -80,18 +87,22 @@ class Node:
         return f"{label} ({', '.join(str(part) for part in self.logical)})" if self.logical else label
 
 
-def resolve(schema: object) -> Node:
+def resolve(schema: object, *, to_read: bool = True) -> Node:
     """Return a schema with its names resolved.
 
     :param schema: what the JSON of the schema holds.
-    :raises ContractError: if it is not an Avro schema, contains itself, nests deeper than :data:`MAX_DEPTH`, has more
-        than :data:`MAX_TYPES` types, or has an array or map of items that take no byte.
+    :param to_read: data will be read with it. False: it is compared only, so that a type may contain itself and items
+        may take no byte.
+    :raises ContractError: if it is not an Avro schema, nests deeper than :data:`MAX_DEPTH`, has more than
+        :data:`MAX_TYPES` types, or, if it is to be read with, contains itself or has an array or map of items that
+        take no byte.
     """
-    return _Resolver().node(schema, "", 1)
+    return _Resolver(to_read).node(schema, "", 1)
 
 
 class _Resolver:
-    def __init__(self) -> None:
+    def __init__(self, to_read: bool) -> None:
+        self._to_read = to_read
         self._done: dict[str, Node] = {}
         self._open: set[str] = set()
         self._visited = 0
@@ -121,6 +132,8 @@ class _Resolver:
 
     def _reference(self, name: str, namespace: str) -> Node:
         fullname = name if "." in name or not namespace else f"{namespace}.{name}"
+        if fullname in self._open and not self._to_read:
+            return Node("reference", fullname)
         if fullname in self._open:
             raise ContractError(f"{fullname} contains itself, which is refused for the safety of readers")
         if fullname not in self._done:
@@ -144,7 +157,7 @@ class _Resolver:
 
     def _container(self, kind: str, schema: Mapping[str, object], namespace: str, depth: int) -> Node:
         item = self.node(schema.get("items" if kind == "array" else "values"), namespace, depth + 1)
-        if item.least == 0:
+        if item.least == 0 and self._to_read:
             raise ContractError(f"the items of its {kind} take no byte, so that their number cannot be trusted")
         children = {"[]" if kind == "array" else "{}": item}
         return Node(kind, children=children, height=_height(children), types=_types(children))
@@ -156,30 +169,40 @@ class _Resolver:
         if kind == "record":
             node = self._record(fullname, schema, depth)
         elif kind == "enum":
-            node = Node(kind, fullname, symbols=tuple(_strings(schema, "symbols", fullname)))
+            symbols, default = tuple(_strings(schema, "symbols", fullname)), schema.get("default")
+            aliases = _aliases(schema, fullname)
+            node = Node(
+                kind, fullname, symbols=symbols, default=default if default in symbols else None, aliases=aliases
+            )
         else:
             size = _size(schema, fullname)
-            node = Node(kind, fullname, logical=_logical(schema), size=size, least=size)
+            aliases = _aliases(schema, fullname)
+            node = Node(kind, fullname, logical=_logical(schema), size=size, least=size, aliases=aliases)
         self._done[fullname] = node
         return node
 
     def _record(self, fullname: str, schema: Mapping[str, Any], depth: int) -> Node:
         self._open.add(fullname)
         fields: dict[str, Node] = {}
-        defaults = set()
+        defaults: dict[str, Any] = {}
+        aliases: dict[str, tuple[str, ...]] = {}
         for part in _objects(schema, "fields", fullname):
             name = part.get("name")
             if not isinstance(name, str) or name in fields:
                 raise ContractError(f"it is not an Avro schema: {fullname} has a field without a name of its own")
             fields[name] = self.node(part.get("type"), fullname.rpartition(".")[0], depth + 1)
             if "default" in part:
-                defaults.add(name)
+                defaults[name] = part["default"]
+            if known := _alias_names(part):
+                aliases[name] = known
         self._open.remove(fullname)
         return Node(
             "record",
             fullname,
             children=fields,
-            defaults=frozenset(defaults),
+            defaults=defaults,
+            aliases=_aliases(schema, fullname),
+            field_aliases=aliases,
             height=_height(fields),
             types=_types(fields),
             weight=1 + sum(node.weight for node in fields.values()),
@@ -198,6 +221,12 @@ def _primitive(kind: str, logical: tuple[Any, ...] = ()) -> Node:
     return Node(kind, logical=logical, least=_LEAST.get(kind, 1))
 
 
+def _enum(fullname: str, schema: Mapping[str, Any]) -> Node:
+    symbols, default = tuple(_strings(schema, "symbols", fullname)), schema.get("default")
+    known = default if default in symbols else None
+    return Node("enum", fullname, symbols=symbols, default=known, aliases=_aliases(schema, fullname))
+
+
 def _height(children: Mapping[str, Node]) -> int:
     return 1 + max((child.height for child in children.values()), default=0)
 
@@ -214,6 +243,18 @@ def _fullname(schema: Mapping[str, Any], inherited: str) -> str:
     if not is_fullname(fullname):
         raise ContractError("it is not an Avro schema: the name of a type is not a name")
     return fullname
+
+
+def _aliases(schema: Mapping[str, Any], fullname: str) -> tuple[str, ...]:
+    """Return a type's aliases in full: one without a namespace is in that of the type."""
+    namespace = fullname.rpartition(".")[0]
+    return tuple(name if "." in name or not namespace else f"{namespace}.{name}" for name in _alias_names(schema))
+
+
+def _alias_names(schema: Mapping[str, Any]) -> tuple[str, ...]:
+    names = schema.get("aliases")
+    # No reader needs them to be valid, so that what is not is left out, as with logical types.
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def _logical(schema: Mapping[str, Any]) -> tuple[Any, ...]:
