@@ -130,8 +130,8 @@ def test_an_incompatible_change_writes_nothing_at_all(tmp_path: Path) -> None:
         contracts.write(tmp_path, [Closed, opened(owner=(str,), limit=(int,))])
     assert str(caught.value) == (
         f"Opened cannot read what was written with {path}: limit: the writer lacks the field, and the "
-        "reader a default for it (writer: nothing; reader: long); keep the old field, give the new one a default, or "
-        "declare another event type"
+        "reader a default for it (writer: nothing; reader: long); keep the old field, give the new one a default, "
+        "bridge the two with an upcaster, or declare another event type"
     )
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["bank.opened"]
 
@@ -193,8 +193,8 @@ def test_all_problems_are_listed(tmp_path: Path) -> None:
         f"{directory}/2.avsc cannot be read as JSON (JSONDecodeError); restore it",
         f"{directory}/4.avsc: bank.opened contains itself, which is refused for the safety of readers; restore it",
         f"Opened cannot read what was written with {directory}/3.avsc: the event: the type has another name "
-        "(writer: bank.other; reader: bank.opened); "
-        "keep the old field, give the new one a default, or declare another event type",
+        "(writer: bank.other; reader: bank.opened); keep the old field, "
+        "give the new one a default, bridge the two with an upcaster, or declare another event type",
         f"Closed has no contract, as there is no {tmp_path}/bank.closed/1.avsc; "
         "run `everwhen schema write MODULE:TOPIC`",
     ]

@@ -160,14 +160,20 @@ _RECORDS = [
     ),
     _intake(
         "a value may be of another type than its header says",
-        before="            self._check_type(meta.type, event)\n",
+        before="            self._check_type(name, event)\n",
         after="",
         tests=(_INTAKE + "test_a_record_that_cannot_be_read_is_refused_with_its_place",),
     ),
     _intake(
+        "an event under a name that its type had once is not known",
+        before="renamed.items() if name in known}",
+        after="renamed.items() if old in known}",
+        tests=("tests/worker/test_evolution.py::test_the_stored_bytes_stay",),
+    ),
+    _intake(
         "an event of a type that nobody knows is ignored",
-        before="            if meta.type not in self._known:\n",
-        after="            if not meta.type:\n",
+        before="            if name is None:\n",
+        after="            name = name or meta.type\n            if not name:\n",
         tests=(_INTAKE + "test_a_record_that_cannot_be_read_is_refused_with_its_place",),
     ),
 ]

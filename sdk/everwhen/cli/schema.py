@@ -35,7 +35,7 @@ def write(target: str) -> None:
     from everwhen.event import contracts  # it loads fastavro, which no other command of this group's siblings needs
 
     topic = load_topic(target)
-    written = contracts.write(topic.schemas, topic.events)
+    written = contracts.write(topic.schemas, topic.events, topic.evolution)
     for path in written:
         write_line(printable(_short(path)))
     if not written:
@@ -56,7 +56,7 @@ def check(target: str) -> None:
     from everwhen.event import contracts  # as above
 
     topic = load_topic(target)
-    contracts.check(topic.schemas, topic.events)
+    contracts.check(topic.schemas, topic.events, topic.evolution)
     write_line(f"topic {topic.name}: its {len(topic.events)} events agree with their contracts")
 
 

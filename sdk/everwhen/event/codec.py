@@ -29,7 +29,9 @@ from everwhen.event.contracts import Contract, Contracts, Match, Version
 from everwhen.event.headers import Headers
 from everwhen.event.model import Event, event_shape
 from everwhen.event.primitives import Deviation
+from everwhen.event.upcasting import upcasting
 from everwhen.event.values import reading, writing
+from everwhen.event.versions import means_the_same
 
 SchemaRef: TypeAlias = int | UUID
 """How a schema registry names a schema: by its id, or by its GUID."""
@@ -153,10 +155,13 @@ class Codec:
             version = Version.of(0, schema)
         except ContractError as error:
             raise UnknownSchema(f"the registry's schema {ref} cannot be used: {error}") from error
-        contract = self._contracts.of_type(version.node.name)
+        known = self._contracts.match(version.fingerprint)
+        if known is not None and means_the_same(known.version, version):
+            return _reader(known.contract, known.version)
+        contract = self._contracts.of_type(version.type)
         if contract is None:
             raise UnknownSchema(
-                f"the registry's schema {ref} is of the type {version.node.name}; add its class to the topic's events"
+                f"the registry's schema {ref} is of the type {version.type}; add its class to the topic's events"
             )
         problems = compatibility.compare(version.node, contract.newest.node)
         if problems:
@@ -167,6 +172,11 @@ class Codec:
         contract = self._contracts.of_class(event)
         if contract is None:
             raise ArgumentError(f"{event.__name__} is not among the topic's events; add it to Topic(events=[...])")
+        if contract.is_retired:
+            raise ArgumentError(
+                f"{event.__name__} is retired: it is read and handled, and published no more; publish what took its "
+                "place, or take it out of Topic(retired=[...])"
+            )
         number = self._ids.id_for(contract.newest.schema) if self._ids is not None else None
         if number is None:
             return _writer(contract, _SINGLE_OBJECT + contract.newest.fingerprint)
@@ -270,10 +280,10 @@ def _reader(contract: Contract, version: Version) -> _Read:
 
     The datum is always read with the writer's schema alone and fitted to the class afterwards.
     """
-    label = f"{contract.type} version {version.number}" if version.number else f"{contract.type} of the registry"
+    label = f"{version.type} version {version.number}" if version.number else f"{version.type} of the registry"
     # What a registry gives may be written by anybody; it is read without source being made of it.
     read_datum = datum.reader(version.node, compiled=version.number > 0)
-    convert = reading(event_shape(contract.event), version.node)
+    convert = upcasting(contract, version) or reading(event_shape(contract.event), version.node)
     validate = contract.event.__pydantic_validator__.validate_python
 
     def read(value: bytes, start: int) -> Event:

@@ -127,7 +127,7 @@ class _Comparison:
         branches = [self._read.get(branch.name, branch) for branch in _branches(reader)]
         writer = self._written.get(writer.name, writer)
         sized = [branch for branch in branches if branch.size == writer.size]
-        chosen = _most_like(writer, sized) or _most_like(writer, branches)
+        chosen = most_like(writer, sized) or most_like(writer, branches)
         if chosen is not None:
             yield from self.types(writer, chosen, path)
         elif writer.kind == "null":
@@ -216,7 +216,8 @@ _LIKENESS: Final = (
 )
 
 
-def _most_like(writer: Node, branches: list[Node]) -> Node | None:
+def most_like(writer: Node, branches: list[Node]) -> Node | None:
+    """Return the branch of a reader's union that a type is read as; ``None`` if there is none."""
     return next((branch for likeness in _LIKENESS for branch in branches if likeness(writer, branch)), None)
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TypeAlias
 
 from everwhen.event import compatibility
-from everwhen.event.contracts import VERSION_FILE, Contract, Match, read_version
+from everwhen.event.contracts import Contract, Match
 from everwhen.event.topic import Topic
+from everwhen.event.versions import VERSION_FILE, read_version
 
 _Stamp: TypeAlias = tuple[int, int]
 
@@ -50,7 +51,7 @@ class NewerContracts:
     def _read(self, path: Path, number: int, contract: Contract) -> bool:
         self._problems.pop(path, None)
         obstacles: list[str] = []
-        version = read_version(path, number, contract.event, obstacles)
+        version = read_version(path, number, obstacles)
         if version is not None:
             obstacles += [
                 f"{contract.event.__name__} of this program cannot read what is written with {path}: {problem}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from everwhen.errors import ContractError
@@ -98,6 +98,23 @@ def resolve(schema: object, *, to_read: bool = True) -> Node:
         take no byte.
     """
     return _Resolver(to_read).node(schema, "", 1)
+
+
+def rename(node: Node, old: str, new: str) -> Node:
+    """Return a resolved schema with a type and all types in its namespace under another name."""
+    done: dict[int, Node] = {}
+
+    def named(name: str) -> str:
+        return new + name[len(old) :] if name == old or name.startswith(f"{old}.") else name
+
+    def walk(each: Node) -> Node:
+        if id(each) not in done:
+            keep = each.kind == "record"
+            children = {key if keep else named(key): walk(child) for key, child in each.children.items()}
+            done[id(each)] = replace(each, name=named(each.name), children=children)
+        return done[id(each)]
+
+    return walk(node)
 
 
 class _Resolver:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from everwhen.errors import DeclarationError
+from everwhen.event.evolution import Evolution, F
 from everwhen.event.model import Event, event_type
 from everwhen.event.retraction import Retracted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from everwhen.event.codec import Codec
     from everwhen.event.contracts import Contracts
@@ -37,6 +38,7 @@ class Topic:
     :ivar schemas: the directory of the contract files.
     :ivar partitions: how many partitions the topic is created with. One that exists keeps its own number.
     :ivar source: CloudEvents' ``source`` of what is published to it, a URI reference.
+    :ivar evolution: what was renamed or retired, and the upcasters.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Topic:
     schemas: Path
     partitions: int
     source: str
+    evolution: Evolution
 
     def __init__(
         self,
@@ -53,6 +56,8 @@ class Topic:
         schemas: str | Path,
         partitions: int = 4,
         source: str | None = None,
+        renamed: Mapping[str, type[Event]] | None = None,
+        retired: Iterable[type[Event]] = (),
     ) -> None:
         """Declare a topic.
 
@@ -63,13 +68,47 @@ class Topic:
             working directory of the moment it is first needed; a package is safer with
             ``Path(__file__).parent / "schemas"``.
         :param source: ``/NAME`` if it is not given.
+        :param renamed: event types by the names that they had once, with the classes that read them today. Their
+            contract files stay where they are.
+        :param retired: those of ``events`` that are read and handled, and published no more.
         :raises DeclarationError: if one of these cannot be meant.
         """
         classes = tuple(events)
         _check(name, classes, partitions)
-        values = (name, classes, Path(schemas), partitions, source or f"/{name}")
+        evolution = Evolution.declare(name, classes, renamed or {}, retired)
+        values = (name, classes, Path(schemas), partitions, source or f"/{name}", evolution)
         for attribute, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, attribute, value)
+
+    def upcast(self, event: type[Event] | str, *, version: int) -> Callable[[F], F]:
+        """Register the decorated function as the upcaster of one version of an event type.
+
+        ::
+
+            @flights.upcast(Departed, version=1)
+            def in_seconds(old: dict[str, Any]) -> dict[str, Any]:
+                old["delay_seconds"] = old.pop("delay_minutes") * 60
+                return old
+
+        It is a pure function from the fields of that version, which are its own to change, to those of the next one.
+        Fields are plain Python data: ``Decimal``, aware ``datetime``, ``date`` and ``UUID`` where the schema says so,
+        an enum's symbol as ``str``, lists, and dicts for maps and models. It is applied whenever such an event is read,
+        from the log or from the store; the bytes stay as they are. Versions without an upcaster are read by Avro's
+        rules, and upcasters of later versions follow. Declare them where the topic is declared.
+
+        :param event: the class, or the name of the type: one that it had once, if it was renamed. The newest version
+            under such a name is followed by version 1 under today's.
+        :param version: the number of the contract file that the old data were written with.
+        :raises DeclarationError: if there is no such type, or an upcaster of the version already; if the function does
+            not take one argument; or if the contracts were read before.
+        """
+        name = event if isinstance(event, str) else event_type(event)
+        if "contracts" in self.__dict__:
+            raise DeclarationError(
+                f"topic {self.name}: its contracts were read before the upcaster of {name} version {version} was "
+                "declared; declare upcasters where the topic is declared"
+            )
+        return lambda function: self.evolution.add(self.name, self.events, name, version, function)
 
     @cached_property
     def contracts(self) -> Contracts:
@@ -80,7 +119,7 @@ class Topic:
         # Not at the top: it loads fastavro, which a program that only declares its topics has no need of.
         from everwhen.event.contracts import Contracts
 
-        return Contracts.load(self.schemas, self.events)
+        return Contracts.load(self.schemas, self.events, self.evolution)
 
     @cached_property
     def codec(self) -> Codec:
@@ -93,12 +132,12 @@ class Topic:
         return Codec(self.contracts)
 
     def event_class(self, type: str) -> type[Event] | None:  # noqa: A002 - CloudEvents and Event call it so
-        """Return the class of an event type; ``None`` if the topic does not hold it."""
+        """Return the class of an event type, by its name or one it had; ``None`` if the topic does not hold it."""
         return self._by_type.get(type)
 
     @cached_property
     def _by_type(self) -> dict[str, type[Event]]:
-        return {event_type(event): event for event in self.events}
+        return {**self.evolution.renamed, **{event_type(event): event for event in self.events}}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Topic) and (self.name, self.events) == (other.name, other.events)

@@ -83,6 +83,52 @@ def reading(record: Record, written: Node) -> Convert | None:
     return read
 
 
+def fitting(record: Record) -> Convert:
+    """Return the function from plain data, as an upcaster gives them, to what the model's validation takes.
+
+    A symbol becomes the enum's member, a list the tuple of the model, and a literal that is missing is filled in. What
+    is not as the model has it is passed on, for validation to refuse.
+    """
+    literals = {field.name: field.default for field in record.fields if _is_literal(field)}
+    conversions = {field.name: _fit(field.shape) for field in record.fields}
+
+    def fit(data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return literals | {
+            name: conversions[name](each) if name in conversions else each for name, each in data.items()
+        }
+
+    return fit
+
+
+def _fit(shape: Shape) -> Convert:
+    match shape:
+        case Symbols(members=members) if members is not None:
+            by_name = dict(members.__members__)
+            return lambda value: by_name.get(value, value) if isinstance(value, str) else value
+        case Items(item, container):
+            fit = _fit(item)
+            return lambda value: container(map(fit, value)) if isinstance(value, list | tuple) else value
+        case Entries(inner):
+            fit = _fit(inner)
+            return lambda value: {k: fit(v) for k, v in value.items()} if isinstance(value, dict) else value
+        case Nullable(inner):
+            return _fit(inner)
+        case Choice():
+            branches = {tag: fitting(record) for tag, record in shape.branches().items()}
+            tag = shape.discriminator
+            return lambda value: branches.get(value.get(tag, ""), _same)(value) if isinstance(value, dict) else value
+        case Record():
+            return fitting(shape)
+        case _:
+            return _same
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
 def _is_literal(field: Field) -> bool:
     return isinstance(field.shape, Symbols) and field.shape.members is None and field.default is not MISSING
 

@@ -1,9 +1,10 @@
 """The fingerprint of a projection's code, by which a store knows that other code built what it holds.
 
 It is a digest of the *tokens* of the source of the state model (with the models and enums that it is made of and
-its own base classes) and of every handler. Comments, docstrings and layout do not count, and it is the same on
-every Python version and after an upgrade of pydantic. It does not follow the functions and constants that a
-handler uses: raise the projection's version when one of those changes what a state means.
+its own base classes), of every handler, and of the upcasters of the events that it handles. Comments, docstrings and
+layout do not count, and it is the same on every Python version and after an upgrade of pydantic. It does not follow
+the functions and constants that a handler uses: raise the projection's version when one of those changes what a state
+means.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import textwrap
 import tokenize
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from pydantic import BaseModel
 
+_NONE: Final = MappingProxyType[Any, Any]({})
 _LAYOUT = {
     tokenize.COMMENT,
     tokenize.NL,
@@ -42,8 +45,10 @@ def fingerprint(
     ignored: Collection[str] = (),
     *,
     appends: bool = False,
+    upcasters: Mapping[tuple[str, int], Callable[..., Any]] = _NONE,
+    renamed: Mapping[str, str] = _NONE,
 ) -> str:
-    """Return 16 hexadecimal digits that change with the code of the state model or of a handler."""
+    """Return 16 hexadecimal digits that change with the code of the state model, of a handler, or of an upcaster."""
     digest = hashlib.sha256()
     for kind in _parts_of(state):
         digest.update(f"state\0{kind.__qualname__}\0{_text(kind)}\0".encode())
@@ -53,6 +58,10 @@ def fingerprint(
         digest.update(f"ignore\0{name}\0".encode())
     if appends:
         digest.update(b"late\0append\0")
+    for (name, version), function in sorted(upcasters.items(), key=lambda item: item[0]):
+        digest.update(f"upcast\0{name}\0{version}\0{_text(function)}\0".encode())
+    for old, name in sorted(renamed.items()):
+        digest.update(f"renamed\0{old}\0{name}\0".encode())
     return digest.hexdigest()[:16]
 
 

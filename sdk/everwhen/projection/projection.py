@@ -131,7 +131,16 @@ class Projection(Generic[S]):
         """A digest of the state model, the handlers and what else decides; see
         :mod:`everwhen.projection.fingerprint`."""
         functions = {name: h.function for name, h in self._handlers.items()}
-        return fingerprint(self.state, functions, self._ignored, appends=self.late == "append")
+        past = self.topic.evolution
+        handled = [event for event in self.topic.events if event_type(event) in functions]
+        return fingerprint(
+            self.state,
+            functions,
+            self._ignored,
+            appends=self.late == "append",
+            upcasters={key: each.function for event in handled for key, each in past.upcasters_of(event).items()},
+            renamed={old: event_type(event) for event in handled for old in past.renamed_to(event)},
+        )
 
     def check_complete(self) -> None:
         """Make sure that every event type of the topic is handled or ignored.

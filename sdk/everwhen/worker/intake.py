@@ -26,7 +26,10 @@ class Intake:
     def __init__(self, projection: Projection[Any]) -> None:
         self._topic = projection.topic.name
         self._unfolded = projection.ignored | {_RETRACTED}
-        self._known = self._unfolded | projection.handlers.keys()
+        known = self._unfolded | projection.handlers.keys()
+        # An event type that was renamed bears today's name from here on; its bytes stay as they are.
+        renamed = {old: event_type(event) for old, event in projection.topic.evolution.renamed.items()}
+        self._names = {old: name for old, name in renamed.items() if name in known} | {name: name for name in known}
         self._decode = projection.topic.codec.decode
 
     def read(self, record: Record, recorded_at: Micros) -> tuple[Arrival, Event]:
@@ -40,18 +43,19 @@ class Intake:
         try:
             meta = headers.parse(record.headers, record.key)
             _check_ids(meta)
-            if meta.type not in self._known:
+            name = self._names.get(meta.type)
+            if name is None:
                 raise MalformedRecord(
                     f"event type {meta.type[: headers.ID_LIMIT]} is not one of topic {self._topic}; a publisher is "
                     "ahead of this program, or writes to the wrong topic"
                 )
-            if meta.type == _RETRACTED and meta.withdraws is None:
+            if name == _RETRACTED and meta.withdraws is None:
                 raise MalformedRecord(
                     "a retraction has no header ce_withdraws, the id of the event that it withdraws; "
                     "publish it with Publisher.retract()"
                 )
             event = self._decode(record.value, record.headers)
-            self._check_type(meta.type, event)
+            self._check_type(name, event)
         except RecordError as error:
             raise type(error)(f"{self.where(record)}: {error}") from error
         row = Version(
@@ -63,14 +67,14 @@ class Intake:
             None,
             None,
             meta.id,
-            meta.type,
+            name,
             meta.correlation_id,
             meta.causation_id,
             meta.withdraws,
             record.value or b"",
             None,
         )
-        return Arrival(row, meta.type not in self._unfolded), event
+        return Arrival(row, name not in self._unfolded), event
 
     @staticmethod
     def is_final(error: RecordError) -> bool:
