@@ -56,3 +56,44 @@ def _edit(workspace: Workspace, old: str, new: str) -> None:
     text = module.read_text()
     assert old in text
     module.write_text(text.replace(old, new))
+
+
+def test_a_projection_is_replayed(workspace: Workspace) -> None:
+    """Given a projection, a line for each version says whether its handlers still take it."""
+    done = workspace.run("schema", "check", "bank:account")
+    assert done.code == Exit.DONE
+    assert done.out.splitlines() == [
+        "topic bank.accounts: its 3 events agree with their contracts",
+        "bank.account.opened\t1\treadable\t4\t-\topened\t-",
+        "bank.account.deposited\t1\treadable\t5\t-\tdeposited\t-",
+        "bank.account.closed\t1\treadable\t1\t-\tclosed\t-",
+    ]
+    _edit(workspace, '"balance": state.balance + event.amount', '"balance": state.balance + event.cents')
+    broken = workspace.run("schema", "check", "bank:account")
+    assert broken.code == Exit.PROBLEMS
+    assert "bank.account.deposited\t1\tbroken\t5" in broken.out
+    assert "bank.account.deposited version 1: deposited() of projection account raised AttributeError" in broken.error
+
+
+def test_a_mode_is_judged_beside_the_floor(workspace: Workspace) -> None:
+    """A field with a default breaks no reader of old events, but who deployed the old class reads the new ones, too."""
+    _edit(workspace, "    owner: str\n\n\nclass Dep", "    owner: str | None = None\n\n\nclass Dep")
+    assert workspace.run(*WRITE).out == "schemas/bank.accounts/bank.account.opened/2.avsc\n"
+    assert "bank.account.opened\t1\t2\tyes" in workspace.run(*CHECK, "--mode", "backward").out
+    full = workspace.run(*CHECK, "--mode", "full_transitive")
+    assert full.code == Exit.PROBLEMS
+    why = "owner: the reader takes no null (writer: null; reader: string)"
+    assert f"bank.account.opened\t2\t1\tno\t{why}" in full.out
+    assert full.error == f"everwhen: bank.account.opened 1.avsc does not read 2.avsc: {why}"
+
+
+def test_an_upcaster_bridges_two_versions(workspace: Workspace) -> None:
+    """What would break is written, and shown as bridged."""
+    _edit(workspace, "    owner: str\n\n\nclass Dep", "    owner: str\n    branch: str\n\n\nclass Dep")
+    declared = "accounts.upcast(Opened, version=1)(lambda old: old | {'branch': 'main'})\n"
+    _edit(workspace, "\n\nclass Account(BaseModel)", f"\n\n{declared}\n\nclass Account(BaseModel)")
+    assert workspace.run(*WRITE).out == "schemas/bank.accounts/bank.account.opened/2.avsc\n"
+    done = workspace.run("schema", "check", "bank:account", "--mode", "backward_transitive")
+    assert done.code == Exit.DONE
+    assert "bank.account.opened\t1\t2\tbridged\t<lambda>()" in done.out
+    assert "bank.account.opened\t1\treadable\t4\t<lambda>\topened\t-" in done.out

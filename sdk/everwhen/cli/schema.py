@@ -8,7 +8,11 @@ import click
 
 from everwhen.cli.group import Group
 from everwhen.cli.output import printable, write_line
-from everwhen.cli.targets import load_topic
+from everwhen.cli.targets import load_either, load_topic
+from everwhen.errors import ContractError
+from everwhen.event import Topic
+from everwhen.event.modes import Mode
+from everwhen.projection import Projection
 
 
 @click.group(cls=Group)
@@ -43,21 +47,39 @@ def write(target: str) -> None:
 
 
 @schema.command()
-@click.argument("target", metavar="MODULE:TOPIC")
-def check(target: str) -> None:
+@click.argument("target", metavar="MODULE:TOPIC_OR_PROJECTION")
+@click.option(
+    "--mode",
+    type=click.Choice([mode.value for mode in Mode]),
+    help="Also compare the newest version of each event with earlier ones, as schema registries do, and print the "
+    "verdicts. What has to hold anyway is backward_transitive, except where an upcaster bridges two versions.",
+)
+def check(target: str, mode: str | None) -> None:
     """Check that event classes and contract files agree, and that every version reads all earlier ones.
+
+    Given a projection, it also tries whether its handlers can still take every version that was ever published: with
+    examples of each contract file, edge values included, that are read, upcast, validated and applied. A line says for
+    each version what came of it: readable, broken, or unproven where constraints refused all examples; in that case,
+    name some by Field(examples=[...]).
 
     Every problem is named on a line of its own: class, file, field, rule, and what to do about it.
 
     \b
     Example:
-      everwhen schema check bank:accounts
+      everwhen schema check bank:account
     """
-    from everwhen.event import contracts  # as above
+    from everwhen.cli.verdicts import replay_verdicts, write_verdicts  # as above
+    from everwhen.event import contracts
 
-    topic = load_topic(target)
+    found = load_either(target)
+    topic = found if isinstance(found, Topic) else found.topic
     contracts.check(topic.schemas, topic.events, topic.evolution)
     write_line(f"topic {topic.name}: its {len(topic.events)} events agree with their contracts")
+    problems = [] if mode is None else write_verdicts(topic, Mode(mode))
+    if isinstance(found, Projection):
+        problems += replay_verdicts(found)
+    if problems:
+        raise ContractError("\n".join(problems))
 
 
 def _short(path: Path) -> str:

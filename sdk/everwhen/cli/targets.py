@@ -56,7 +56,12 @@ def load_topic(target: str) -> Topic:
     return _load(target, Topic, "topic")
 
 
-def _load(target: str, kind: type[T], noun: str) -> T:
+def load_either(target: str) -> Topic | Projection[Any]:
+    """Import ``MODULE:TOPIC`` or ``MODULE:PROJECTION``; see :func:`_load`."""
+    return _load(target, (Topic, Projection), "topic or projection")
+
+
+def _load(target: str, kind: type[T] | tuple[type[T], ...], noun: str) -> T:
     """Import a module, looking in the working directory first, and return what stands in it under a name.
 
     :raises ArgumentError: if there is no such module or name, it is something else, or the import fails.
@@ -64,7 +69,8 @@ def _load(target: str, kind: type[T], noun: str) -> T:
     module_name, _, name = target.partition(":")
     if not all(part.isidentifier() for part in [*module_name.split("."), name]):
         raise ArgumentError(
-            f"{target!r} is not MODULE:{noun.upper()}; write it like bank:account, with bank as in an import"
+            f"{target!r} is not MODULE:{noun.upper().replace(' ', '_')}; write it like bank:account, with bank as in "
+            "an import"
         )
     module = _import(module_name)
     value = vars(module).get(name, _ABSENT)
@@ -72,7 +78,7 @@ def _load(target: str, kind: type[T], noun: str) -> T:
         return value
     what = f"module {module_name} has no {name}" if value is _ABSENT else f"{target} is a {type(value).__name__}"
     there = sorted(key for key, each in vars(module).items() if isinstance(each, kind))
-    choice = f"its {noun}s are: {', '.join(there)}" if there else f"there is no {noun} in it"
+    choice = f"its {noun.replace(' or ', 's and ')}s are: {', '.join(there)}" if there else f"there is no {noun} in it"
     raise ArgumentError(f"{what}, and a {noun} is needed; {choice}")
 
 
