@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 import shutil
 import sqlite3
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,12 +15,16 @@ import pytest
 from pydantic import BaseModel, Field
 
 from everwhen import Event, Float32, Int32, Projection, Publisher, Reader, Topic, Worker
+from everwhen.connect import open_log
 from everwhen.errors import ArgumentError, GenerationMismatch
 from everwhen.event import contracts
+from everwhen.positions import Position
+from everwhen.testing.parts import KafkaAddress
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 FLIGHTS = ("EW 1", "EW 2", "XL 3")
 ROUNDS = 12
+PATIENCE = 60
 
 
 class Seats(BaseModel):
@@ -164,13 +168,17 @@ class Board(BaseModel):
 class Airline:
     """The directories of each program: the contract files that were there when it was built."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, log: str | None = None, name: str = "flights") -> None:
         self.root = root
+        self.name = name
+        self.log = log or f"sqlite:///{root}/log.db"
+        opened = open_log(self.log)
+        opened.create_topic(name, 2)
+        opened.close()
         self.today = self.topic(root / "today", Departed)
         for number, version in enumerate(VERSIONS, 1):
             contracts.write(root / "today", [version(), Cancelled], self.evolution_of(version()))
             shutil.copytree(root / "today", root / str(number))
-        self.log = f"sqlite:///{root}/log.db"
 
     def evolution_of(self, event: type[Event]) -> Any:
         return self.topic(self.root / "today", event).evolution
@@ -180,7 +188,7 @@ class Airline:
         renamed = {"flights.left": Departed} if event is Departed else {}
         retired = [Cancelled] if event is Departed else []
         topic = Topic(
-            "flights", events=[event, Cancelled], schemas=directory, partitions=2, renamed=renamed, retired=retired
+            self.name, events=[event, Cancelled], schemas=directory, partitions=2, renamed=renamed, retired=retired
         )
         if "delay_seconds" in event.model_fields:
             topic.upcast("flights.left", version=3)(in_seconds)
@@ -188,17 +196,22 @@ class Airline:
             topic.upcast("flights.left", version=4)(gate_as_text)
         return topic
 
-    def publish(self, number: int) -> None:
-        """Publish as the program of one version; the instants of all programs alternate."""
+    def publish(self, number: int) -> list[Position]:
+        """Publish as the program of one version, and return the last positions; the instants of all alternate."""
         event = VERSIONS[number]()
         topic = self.topic(self.root / str(number + 1), event)
         with Publisher(topic, self.log) as publisher:
-            for n in range(ROUNDS):
-                for flight in FLIGHTS:
-                    at = T0 + timedelta(minutes=n, seconds=number)
-                    publisher.publish(flight, event(**FIELDS[number](n)), occurred_at=at)
             if number == 0:
                 publisher.publish("EW 9", Cancelled(), occurred_at=T0)
+                publisher.flush()
+            receipts = [
+                publisher.publish(
+                    flight, event(**FIELDS[number](n)), occurred_at=T0 + timedelta(minutes=n, seconds=number)
+                )
+                for n in range(ROUNDS)
+                for flight in FLIGHTS
+            ]
+            return [receipt.position for receipt in receipts[-len(FLIGHTS) :]]
 
     def projection(self) -> Projection[Board]:
         board = Projection("board", version=1, topic=self.today, state=Board)
@@ -225,23 +238,40 @@ def airline(tmp_path: Path) -> Airline:
     return Airline(tmp_path)
 
 
-def test_six_versions_are_read_by_one_projection(airline: Airline) -> None:
+@pytest.fixture
+def on_files(airline: Airline) -> tuple[Airline, str]:
+    return airline, f"sqlite:///{airline.root}/store.db"
+
+
+@pytest.fixture
+def on_servers(
+    tmp_path: Path, real_kafka: KafkaAddress, kafka_topic_name: str, postgres_url: str
+) -> tuple[Airline, str]:
+    return Airline(tmp_path, real_kafka.url, kafka_topic_name), postgres_url
+
+
+@pytest.mark.parametrize("place", ["on_files", "on_servers"])
+def test_six_versions_are_read_by_one_projection(place: str, request: pytest.FixtureRequest) -> None:
     """Whatever wrote an event, and whenever it arrived, its meaning is today's; a rebuild says the same.
 
     The programs publish into the same entities at once, so that old events come late and are folded again from the
     bytes that the store keeps.
     """
-    threads = [threading.Thread(target=airline.publish, args=(number,)) for number in range(len(VERSIONS))]
-    store, again = (f"sqlite:///{airline.root}/{name}.db" for name in ("store", "again"))
-    for thread in threads:
-        thread.start()
-    while any(thread.is_alive() for thread in threads):
-        Worker(airline.projection(), airline.log, store).run(until="end")
-    for thread in threads:
-        thread.join()
-    for place in (store, again):
-        Worker(airline.projection(), airline.log, place).run(until="end")
-        reader = Reader(airline.projection(), place)
+    airline, store = request.getfixturevalue(place)
+    again = f"sqlite:///{airline.root}/again.db"
+    with ThreadPoolExecutor(8) as pool, Worker(airline.projection(), airline.log, store) as worker:
+        running = pool.submit(worker.run)
+        published = [pool.submit(airline.publish, number) for number in range(len(VERSIONS))]
+        try:
+            with Reader(airline.projection(), store) as reader:
+                for position in [position for each in published for position in each.result()]:
+                    reader.wait_for(position, timeout=PATIENCE)
+        finally:
+            worker.stop()
+            running.result()
+    Worker(airline.projection(), airline.log, again).run(until="end")
+    for built in (store, again):
+        reader = Reader(airline.projection(), built)
         for flight in FLIGHTS:
             assert reader.get(flight).require().seen == EXPECTED
         assert reader.get("EW 9").require().seen == ["cancelled"]
