@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutation import (
     bytes_bugs,
     continuity_bugs,
+    evolution_bugs,
     fence_bugs,
     generation_bugs,
     log_bugs,
@@ -25,6 +26,7 @@ GUARANTEE: list[Bug] = [
     *log_bugs.BUGS,
     *publisher_bugs.BUGS,
     *bytes_bugs.BUGS,
+    *evolution_bugs.BUGS,
 ]
 """Those in what exactly once, reading, publishing and outages rest on."""
 
