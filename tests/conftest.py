@@ -11,6 +11,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from everwhen.testing.parts import (
     Endpoint,
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from everwhen.testing.parts.kafka import KafkaKind
 
 pytest_plugins = ["everwhen.testing.plugin"]
+
+# How fast an example is drawn says more about what else the machine does.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 PARTS = {
     "kafka": "broker",
