@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from everwhen.connect import Publisher, Reader, Worker
+    from everwhen.connect import Outbox, Publisher, Reader, Worker
     from everwhen.errors import EverwhenError
     from everwhen.event import Envelope, Event, Float32, Int32, Topic
+    from everwhen.outbox import NEW
     from everwhen.positions import Basis, Position
     from everwhen.projection import Projection
     from everwhen.publisher import Receipt
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
     from everwhen.worker import Progress, WorkerSettings
 else:
     _MODULES = {
-        "connect": ("Publisher", "Reader", "Worker"),
+        "connect": ("Outbox", "Publisher", "Reader", "Worker"),
         "errors": ("EverwhenError",),
         "event": ("Envelope", "Event", "Float32", "Int32", "Topic"),
+        "outbox": ("NEW",),
         "positions": ("Basis", "Position"),
         "projection": ("Projection",),
         "publisher": ("Receipt",),
@@ -45,6 +47,7 @@ else:
 
 
 __all__ = [
+    "NEW",
     "Answer",
     "At",
     "Basis",
@@ -54,6 +57,7 @@ __all__ = [
     "Float32",
     "History",
     "Int32",
+    "Outbox",
     "Position",
     "Progress",
     "Projection",

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 from pydantic import BaseModel
 
+from everwhen import outbox as _outbox
 from everwhen import publisher as _publisher
 from everwhen import reader as _reader
 from everwhen import worker as _worker
 from everwhen.errors import SettingsError
 from everwhen.event import Topic
+from everwhen.outbox import RelayObserver, RelaySettings
 from everwhen.ports.clock import Clock, SystemClock
 from everwhen.ports.log import Log
 from everwhen.ports.store import Store
@@ -26,7 +28,9 @@ from everwhen.projection import Projection
 from everwhen.worker import Observer, Progress, WorkerSettings
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Engine
+    from sqlalchemy.engine import URL, Connection, Engine
+
+    from everwhen.sql.outbox import SqlOutbox
 
 LogTarget: TypeAlias = str | Mapping[str, Any]
 """``kafka://HOST:PORT[,HOST:PORT]``, ``sqlite:///FILE``, or librdkafka's own settings as a mapping."""
@@ -37,6 +41,8 @@ S = TypeVar("S")
 M = TypeVar("M", bound=BaseModel)
 
 _SQLITE = "sqlite:///"
+_LOGS = "kafka://localhost:9092 or sqlite:///log.db"
+_TIMEOUTS = ("message.timeout.ms", "delivery.timeout.ms")
 
 
 def open_log(target: LogTarget | None = None) -> Log:
@@ -45,7 +51,7 @@ def open_log(target: LogTarget | None = None) -> Log:
     :param target: where it is; from the environment variable ``EVERWHEN_LOG`` if left out.
     :raises SettingsError: if it is missing, of no kind that we know, or holds a setting that breaks a guarantee.
     """
-    target = _or_environment(target, "EVERWHEN_LOG", "log", "kafka://localhost:9092 or sqlite:///log.db")
+    target = _or_environment(target, "EVERWHEN_LOG", "log", _LOGS)
     if isinstance(target, str) and target.startswith(_SQLITE):
         from everwhen.local import LocalLog
 
@@ -77,6 +83,19 @@ def open_store(target: StoreTarget | None = None, *, takeover_seconds: float | N
     return store
 
 
+def open_outbox(target: StoreTarget | None = None, *, notify: bool = True) -> SqlOutbox:
+    """Open an outbox, for its tables.
+
+    :param target: the service's database; from the environment variable ``EVERWHEN_OUTBOX`` if left out.
+    :param notify: wake relays by NOTIFY, on PostgreSQL.
+    :raises SettingsError: if it is missing, or not a URL that we know.
+    :raises MissingExtra: if its driver is not installed.
+    """
+    from everwhen.sql.outbox import SqlOutbox
+
+    return SqlOutbox(_outbox_target(target), notify=notify)
+
+
 class Publisher(_publisher.Publisher):
     __doc__ = _publisher.Publisher.__doc__
 
@@ -96,6 +115,76 @@ class Publisher(_publisher.Publisher):
         if _is_local(opened):
             opened.create_topic(topic.name, topic.partitions)
         super().__init__(topic, opened, clock or SystemClock())
+
+
+class Outbox(_outbox.Outbox):
+    __doc__ = _outbox.Outbox.__doc__
+
+    def __init__(
+        self,
+        topic: Topic,
+        database: StoreTarget | None = None,
+        *,
+        notify: bool = True,
+        size_limit: int = _outbox.SIZE_LIMIT,
+        clock: Clock | None = None,
+    ) -> None:
+        """Open an outbox; nothing is connected to.
+
+        :param topic: what may be published.
+        :param database: the service's own database: its engine, or a SQLAlchemy URL of SQLite or PostgreSQL; the
+            ``sync_engine`` of an ``AsyncEngine``. From the environment variable ``EVERWHEN_OUTBOX`` if left out.
+        :param notify: on PostgreSQL, have each commit wake the relays. Commits that notify take turns there; without,
+            relays look every half second.
+        :param size_limit: the largest record that is taken, in bytes of key, value and headers together.
+        :param clock: what ``occurred_at`` is when it is left out; the machine's clock by default.
+        :raises ContractError: if event classes and contract files do not agree.
+        :raises SettingsError: if the database is none that we know.
+        """
+        self._tables = open_outbox(database, notify=notify)
+        super().__init__(topic, self._tables, clock or SystemClock(), size_limit)
+
+    def create_tables(self, connection: Connection | None = None) -> bool:
+        """Create the tables of the outbox that are missing; return whether some were.
+
+        :param connection: do it in its transaction, such as ``op.get_bind()`` in a migration of Alembic's; in one of
+            its own if left out.
+        :raises StoreMismatch: if they are there in another version.
+        :raises StoreError: if the database refused, or failed.
+        """
+        return self._tables.create_tables(connection)
+
+
+class Relay(_outbox.Relay):
+    __doc__ = _outbox.Relay.__doc__
+
+    def __init__(
+        self,
+        topic: Topic,
+        database: StoreTarget | None = None,
+        log: LogTarget | None = None,
+        *,
+        settings: RelaySettings | None = None,
+        clock: Clock | None = None,
+        observer: RelayObserver | None = None,
+    ) -> None:
+        """Prepare a relay; :meth:`run` starts it.
+
+        :param topic: what is relayed.
+        :param database: the service's database, as for :class:`Outbox`; from ``EVERWHEN_OUTBOX`` if left out.
+        :param log: as for :class:`Publisher`; from ``EVERWHEN_LOG`` if left out. Kafka is waited for without end,
+            unless ``message.timeout.ms`` is given. A local file that does not have the topic yet gets it.
+        :param settings: everything else that can be set.
+        :param clock: when an event was sent; the machine's clock by default.
+        :param observer: is told what the relay does, such as :class:`everwhen.metrics.RelayMetrics`.
+        """
+        opened = open_log(_without_timeout(_or_environment(log, "EVERWHEN_LOG", "log", _LOGS)))
+        if _is_local(opened):
+            opened.create_topic(topic.name, topic.partitions)
+        from everwhen.sql.relay import SqlRelayStore
+
+        store = SqlRelayStore(_outbox_target(database), topic.name)
+        super().__init__(topic, store, opened, settings or RelaySettings(), clock or SystemClock(), observer)
 
 
 class Worker(_worker.Worker):
@@ -193,6 +282,25 @@ def _or_environment(target: Any, variable: str, argument: str, example: str) -> 
     if target is None or target == "":
         raise SettingsError(f"no {argument} was given; pass one or set {variable}, for example {example}")
     return target
+
+
+def _outbox_target(target: StoreTarget | None) -> Any:
+    example = "postgresql+psycopg://HOST/DATABASE or sqlite:///FILE"
+    return _or_environment(target, "EVERWHEN_OUTBOX", "outbox", example)
+
+
+def _without_timeout(target: LogTarget) -> LogTarget:
+    """Have Kafka's client try for ever.
+
+    A record that it gives up could be followed by one that it sends after all, of the same entity.
+    """
+    if isinstance(target, str):
+        if not target.startswith("kafka://"):
+            return target
+        mark = "&" if "?" in target else "?"
+        named = any(f"{name}=" in target for name in _TIMEOUTS)
+        return target if named else f"{target}{mark}{_TIMEOUTS[0]}=0"
+    return target if any(name in target for name in _TIMEOUTS) else {**target, _TIMEOUTS[0]: 0}
 
 
 def _file(url: str, argument: str) -> str:

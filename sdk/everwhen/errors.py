@@ -27,6 +27,7 @@
     ├── StoreError                  the database says no
     │   ├── StoreUnavailable        it cannot be reached, or asks to try again
     │   │   └── StoreConflict       it undid a transaction because of another one at the same time
+    │   ├── VersionConflict         the entity in the outbox has had another event since
     │   ├── StoreMismatch           its tables are of another schema version, or not ours
     │   ├── GenerationMismatch      it was built by another version or other code of the projection
     │   ├── ProjectionNotFound      nothing has been projected under that name
@@ -171,6 +172,23 @@ class StoreUnavailable(StoreError):
 
 class StoreConflict(StoreUnavailable):
     """The database undid a transaction that met another one (a deadlock); trying again at once is likely to help."""
+
+
+class VersionConflict(StoreError):
+    """An entity has had another event than its publisher knew of; read it again and decide again.
+
+    :ivar entity_id: which one.
+    :ivar expected: the version that the publisher gave.
+    :ivar actual: the version that it has; ``None`` where the transaction cannot see it.
+    """
+
+    def __init__(
+        self, message: str, *, entity_id: str | None = None, expected: int | None = None, actual: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.entity_id = entity_id
+        self.expected = expected
+        self.actual = actual
 
 
 class StoreMismatch(StoreError):

@@ -38,12 +38,14 @@ IN_ORDER = (
     "quarantine list",
     "quarantine retry",
     "continuity show",
+    "outbox init",
+    "relay",
     "completion",
     "prune",
     "store upgrade",
     "store check",
 )
-QUIET = ("worker", "compare", "quarantine list")
+QUIET = ("worker", "relay", "compare", "quarantine list")
 """They have nothing to print in a new project."""
 NEEDING_TROUBLE = 7
 """Examples about one quarantined record (show and discard), a log that does not go on and a generation that has not

@@ -79,6 +79,8 @@ WAYS = {
     "store init": Way(("bank:account", *FROM_STORE), shown="there already"),
     "store upgrade": Way(FROM_STORE, shown="nothing to upgrade"),
     "store check": Way(FROM_STORE, shown="bank.accounts"),
+    "outbox init": Way(("--outbox", "sqlite:///service.db"), shown="the tables are "),
+    "relay": Way(("bank:accounts", "--outbox", "sqlite:///service.db", *FROM_LOG, "--until-end")),
     "completion": Way(("bash",), shown="_everwhen_completion"),
 }
 """Every command that is no group. None of these runs changes what the others find."""

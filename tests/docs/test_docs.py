@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-STORIES = {"time.md"}
+STORIES = {"outbox.md", "time.md"}
 """Pages whose blocks go on from one another."""
 
 
@@ -35,6 +35,13 @@ def test_python_in_the_docs_runs(
     monkeypatch.chdir(tmp_path)
     program = compile(code, f"{page}, block {number}", "exec", dont_inherit=True)
     exec(program, {"__name__": f"docs_{number}"})
+
+
+def test_the_page_about_the_outbox_shows_the_example() -> None:
+    """Whoever reads the example and whoever reads the page read the same program."""
+    (story,) = (code for page, _, code in BLOCKS if page == "outbox.md")
+    program = (ROOT / "examples" / "concerts" / "concerts.py").read_text()
+    assert " ".join(story.split()) in " ".join(program.split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from everwhen.metrics import METRICS
+from everwhen.metrics import METRICS, RELAY_METRICS
 
 ROOT = Path(__file__).parents[2]
 DASHBOARD = ROOT / "deploy" / "grafana" / "everwhen.json"
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
 _SUFFIXES = {"counter": ("",), "gauge": ("",), "histogram": ("_bucket", "_sum", "_count")}
-OURS = {each.name + suffix: each for each in METRICS for suffix in _SUFFIXES[each.kind]}
+OURS = {each.name + suffix: each for each in (*METRICS, *RELAY_METRICS) for suffix in _SUFFIXES[each.kind]}
 STANDARD = {"up", "process_resident_memory_bytes", "process_cpu_seconds_total"}
 """What Prometheus makes itself, and what prometheus-client says of a process."""
 SCRAPED = {"job", "instance"}
@@ -89,7 +89,7 @@ def test_an_expression_asks_for_what_there_is(where: str, expression: str) -> No
 def test_every_metric_is_on_the_dashboard() -> None:
     """None is measured that nobody would see."""
     shown = set().union(*(metrics_in(target["expr"]) for panel in boards() for target in panel["targets"]))
-    assert {OURS[name].name for name in shown & OURS.keys()} == {each.name for each in METRICS}
+    assert {OURS[name].name for name in shown & OURS.keys()} == {each.name for each in (*METRICS, *RELAY_METRICS)}
 
 
 def test_the_dashboard_can_be_imported_anywhere() -> None:

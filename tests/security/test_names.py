@@ -135,8 +135,10 @@ STATEMENTS: dict[str, set[str]] = {
     "database": {"name", "value"},  # the timeouts of a transaction, constants and numbers
     "expressions": {"compiler.process(element.clauses, **options)", "document", "key"},  # compiled by SQLAlchemy
     "listening": {"_channel(projection)", "payload"},  # a checked name, quoted; numbers
+    "outbox": {"SCHEMA", "quoted", "rights", "table"},  # constants; the role, quoted by SQLAlchemy
     "postgres": {"names", "prepare.format_table(table)"},  # of our columns and tables, quoted by SQLAlchemy
     "postgres_join": {"name"},  # of settings of the planner, constants
+    "relay": {"way"},  # of settings of the planner, constants
     "schema": {"CHANGING", "SCHEMA", "name", "rights"},  # constants; the role, quoted by SQLAlchemy
     "step": {"column", "text"},  # of the migrations, written there
     # Compiled, or quoted by SQLAlchemy; the privilege is one that PostgreSQL's own catalog names.

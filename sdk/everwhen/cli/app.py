@@ -23,11 +23,13 @@ from everwhen.cli.knowledge import changes, diff, explain
 from everwhen.cli.lag import lag
 from everwhen.cli.logs import show_warnings
 from everwhen.cli.options import option
+from everwhen.cli.outbox import outbox
 from everwhen.cli.output import without_passwords
 from everwhen.cli.prune import prune
 from everwhen.cli.quarantine import quarantine
 from everwhen.cli.query import get, history, join, snapshot
 from everwhen.cli.rebuild import rebuild
+from everwhen.cli.relay import relay
 from everwhen.cli.schema import schema
 from everwhen.cli.store import store
 from everwhen.cli.topic import topic
@@ -87,6 +89,7 @@ for command in (
     *(rebuild, generations, compare, switch, drop),
     *(get, history, snapshot, join, explain, diff, changes),
     *(quarantine, continuity, prune, topic, schema, store),
+    *(outbox, relay),
     completion,
 ):
     app.add_command(command)

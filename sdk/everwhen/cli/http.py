@@ -9,21 +9,42 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from everwhen.cli.place import place_of
 from everwhen.errors import SettingsError
 
 if TYPE_CHECKING:
-    from everwhen.metrics import Joined, Limits, Metrics
+    from everwhen.metrics import Limits
 
 _log = logging.getLogger("everwhen.worker")
 _TEXT: Final = "text/plain; charset=utf-8"
 _CLIENT_SECONDS: Final = 10.0
 
 
+class Served(Protocol):
+    """What can be asked of a worker or a relay while it runs."""
+
+    @property
+    def content_type(self) -> str:
+        """Of what :meth:`expose` returns."""
+        ...
+
+    def expose(self) -> bytes:
+        """Return all metrics in the text format of Prometheus."""
+        ...
+
+    def deaths(self, limits: Limits) -> list[str]:
+        """Say which threads have taken no turn for too long."""
+        ...
+
+    def obstacles(self, limits: Limits) -> list[str]:
+        """Say what keeps it from being ready."""
+        ...
+
+
 @contextmanager
-def serving(address: str, metrics: Metrics | Joined, limits: Limits, *, step: int = 0) -> Iterator[int]:
+def serving(address: str, metrics: Served, limits: Limits, *, step: int = 0) -> Iterator[int]:
     """Answer questions while the context is open, in threads of its own; yield the port.
 
     Answers come from memory: no request waits for log, store or batch.
@@ -50,9 +71,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False  # a client that says nothing must not keep the worker from ending
 
-    def __init__(
-        self, family: socket.AddressFamily, place: tuple[str, int], metrics: Metrics | Joined, limits: Limits
-    ) -> None:
+    def __init__(self, family: socket.AddressFamily, place: tuple[str, int], metrics: Served, limits: Limits) -> None:
         self.address_family = family
         self.metrics = metrics
         self.limits = limits
@@ -112,7 +131,7 @@ class _Answers(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-def _listen(address: str, metrics: Metrics | Joined, limits: Limits, step: int) -> _Server:
+def _listen(address: str, metrics: Served, limits: Limits, step: int) -> _Server:
     host, port = place_of(address, step)
     try:
         family, *_, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]

@@ -1,4 +1,4 @@
-"""What a worker does, as metrics for Prometheus and as answers to whether it lives and is ready.
+"""What a worker or a relay does, as metrics for Prometheus and as answers to whether it lives and is ready.
 
 Needs the extra ``everwhen[metrics]``.
 """
@@ -15,7 +15,8 @@ except ModuleNotFoundError as missing:
     raise MissingExtra("metrics need the package prometheus-client; pip install 'everwhen[metrics]'") from None
 
 from everwhen.metrics.joined import Joined
-from everwhen.metrics.names import METRICS, Metric
+from everwhen.metrics.names import METRICS, RELAY_METRICS, Metric
+from everwhen.metrics.relay import RelayMetrics
 from everwhen.metrics.standing import Limits, Standing
 
-__all__ = ["METRICS", "Joined", "Limits", "Metric", "Metrics", "Standing"]
+__all__ = ["METRICS", "RELAY_METRICS", "Joined", "Limits", "Metric", "Metrics", "RelayMetrics", "Standing"]

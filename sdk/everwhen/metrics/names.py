@@ -1,4 +1,4 @@
-"""The metrics of a worker, by name: the table that both the code and its documentation follow."""
+"""The metrics of a worker and of a relay, by name: the table that both the code and its documentation follow."""
 
 from __future__ import annotations
 
@@ -83,4 +83,36 @@ HISTOGRAMS: Final = (
         "seconds of a batch by phase: decode, load, fold, write, commit",
     ),
 )
+RELAY: Final = ("topic",)
+RELAY_COUNTERS: Final = (
+    _counter(
+        "everwhen_relay_events_sent_total", "events that the log has acknowledged, and that are noted", labels=RELAY
+    ),
+    _counter("everwhen_relay_batches_total", "batches of them", labels=RELAY),
+    _counter(
+        "everwhen_relay_rows_removed_total",
+        "rows of the outbox that were emptied, long after they were sent",
+        labels=RELAY,
+    ),
+    _counter("everwhen_relay_fenced_total", "times another relay had taken a shard in the middle", labels=RELAY),
+    _counter("everwhen_relay_refused_total", "times the log did not take an event", "error", labels=RELAY),
+    _counter(
+        "everwhen_relay_store_errors_total", "questions that the database failed to answer", "error", labels=RELAY
+    ),
+)
+RELAY_GAUGES: Final = (
+    _gauge(
+        "everwhen_relay_waiting_events",
+        "events of the topic that wait in the outbox, for whichever relay",
+        labels=RELAY,
+    ),
+    _gauge("everwhen_relay_lag_seconds", "since the first of them was published; 0 if none waits", labels=RELAY),
+    _gauge("everwhen_relay_shards", "parts of the key space that this relay has, of 32", labels=RELAY),
+    _gauge("everwhen_relay_store_away", "1 while it waits for the database", labels=RELAY),
+    _gauge("everwhen_relay_heart_age_seconds", "since the relay took a turn", labels=RELAY),
+)
+RELAY_HISTOGRAMS: Final = (
+    Metric("everwhen_relay_batch_seconds", "histogram", RELAY, "seconds of a batch, from reading to noting"),
+)
+RELAY_METRICS: Final = (*RELAY_COUNTERS, *RELAY_GAUGES, *RELAY_HISTOGRAMS)
 METRICS: Final = (*COUNTERS, *GAUGES, *HISTOGRAMS)

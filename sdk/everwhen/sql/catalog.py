@@ -23,7 +23,9 @@ from everwhen.sql.views import HISTORY, create_views
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _NAME_LIMIT: Final = 40
-_RESERVED: Final = frozenset({"meta", "generations", "checkpoints", "decisions"})
+_RESERVED: Final = frozenset(
+    {"meta", "generations", "checkpoints", "decisions", "outbox", "outbox_meta", "outbox_relays", "outbox_shards"}
+)
 _GENERATION: Final = ("projection", "number", "version", "fingerprint", "topic")
 
 

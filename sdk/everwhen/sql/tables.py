@@ -24,18 +24,18 @@ class SharedTables:
     """``meta``, ``generations``, ``checkpoints`` and ``decisions``."""
 
     def __init__(self, dialect: str) -> None:
-        self.metadata = _metadata(dialect)
+        self.metadata = metadata_of(dialect)
         self.meta = Table(
-            _name(dialect, "meta"),
+            name_of(dialect, "meta"),
             self.metadata,
             Column("schema_version", Integer, primary_key=True, autoincrement=False),
         )
-        self.generations = Table(_name(dialect, "generations"), self.metadata, *_generation_columns())
+        self.generations = Table(name_of(dialect, "generations"), self.metadata, *_generation_columns())
         self.checkpoints = Table(
-            _name(dialect, "checkpoints"), self.metadata, *_checkpoint_columns(), postgresql_with=_ROOM
+            name_of(dialect, "checkpoints"), self.metadata, *_checkpoint_columns(), postgresql_with=_ROOM
         )
         self.decisions = Table(
-            _name(dialect, "decisions"),
+            name_of(dialect, "decisions"),
             self.metadata,
             Column("projection", Id, primary_key=True),
             Column("number", Integer, primary_key=True, autoincrement=False),
@@ -52,8 +52,8 @@ class GenerationTables:
     """The tables of one build of a projection. Column order is field order in :mod:`everwhen.projection.rows`."""
 
     def __init__(self, dialect: str, projection: str, number: int) -> None:
-        self.metadata = _metadata(dialect)
-        prefix = f"{_name(dialect, projection)}__{number}_"
+        self.metadata = metadata_of(dialect)
+        prefix = f"{name_of(dialect, projection)}__{number}_"
 
         def table(part: str, *columns: Column[Any], **options: Any) -> Table:
             return Table(prefix + part, self.metadata, *columns, **options)
@@ -93,11 +93,11 @@ def tables_of(dialect: str, projection: str, number: int) -> GenerationTables:
     return GenerationTables(dialect, projection, number)
 
 
-def _metadata(dialect: str) -> MetaData:
+def metadata_of(dialect: str) -> MetaData:
     return MetaData(schema=SCHEMA if dialect == POSTGRESQL else None)
 
 
-def _name(dialect: str, name: str) -> str:
+def name_of(dialect: str, name: str) -> str:
     return name if dialect == POSTGRESQL else f"{SCHEMA}_{name}"
 
 

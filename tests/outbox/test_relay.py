@@ -1,0 +1,211 @@
+"""The relay: in order, done when the log has said so, shared among several, woken, and cleaning up."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from everwhen.connect import Relay
+from everwhen.errors import PublishError
+from everwhen.outbox import RelayObserver, RelaySettings
+from everwhen.ports.outbox import SHARDS, shard_of
+from everwhen.sql.relay import SqlRelayStore
+from tests.ledger import Noted
+from tests.outbox.conftest import T0, Service
+from tests.outbox.test_outbox import records_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from everwhen.ports.outbox import Backlog
+
+SECONDS = 30.0
+QUICK = RelaySettings(poll_seconds=0.05, lease_seconds=0.6)
+
+
+class Watcher(RelayObserver):
+    """Counts what is sent."""
+
+    measure_seconds = 0.0
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.shards = 0
+        self.backlog: Backlog | None = None
+        self.changed = threading.Condition()
+
+    def sent(self, events: int, seconds: float) -> None:
+        """Count."""
+        with self.changed:
+            self.events += events
+            self.changed.notify_all()
+
+    def shared(self, shards: int) -> None:
+        """Remember."""
+        with self.changed:
+            self.shards = shards
+            self.changed.notify_all()
+
+    def waiting(self, backlog: Backlog) -> None:
+        """Remember."""
+        self.backlog = backlog
+
+    def has_sent(self, events: int) -> None:
+        """Wait until so many were sent."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.events >= events, SECONDS)
+
+    def has(self, shards: int) -> None:
+        """Wait until it has so many shards."""
+        with self.changed:
+            assert self.changed.wait_for(lambda: self.shards == shards, SECONDS)
+
+
+def publish(service: Service, entity: str, *texts: str) -> None:
+    """Publish notes, each in a transaction of its own."""
+    for each in texts:
+        with service.engine.begin() as connection:
+            service.outbox.publish(connection, entity, Noted(text=each), occurred_at=T0)
+
+
+def notes(service: Service) -> list[str]:
+    """What the log has, in its order."""
+    decoded = (service.topic.codec.decode(record.value) for record in records_of(service.topic, service.log))
+    return [event.text for event in decoded if isinstance(event, Noted)]
+
+
+def test_what_commits_later_is_not_passed_over(on_postgres: Service) -> None:
+    """A transaction that began first, and was queued first, commits behind one that is in the log already."""
+    watcher = Watcher()
+    with _running(on_postgres, watcher), on_postgres.engine.connect() as slow:
+        on_postgres.outbox.publish(slow, "a", Noted(text="first"), occurred_at=T0)
+        publish(on_postgres, "b", "second")
+        watcher.has_sent(1)
+        slow.commit()
+        watcher.has_sent(2)
+    assert sorted(notes(on_postgres)) == ["first", "second"]
+
+
+def test_a_row_is_done_only_when_the_log_has_it(service: Service) -> None:
+    """An event that the log refuses stays, with all that is behind it; what is of other entities may go."""
+    large, first = _entities_of_one_shard(service)
+    service.outbox._limit = 2_000_000
+    publish(service, first, "fine")
+    publish(service, large, "x" * 1_500_000, "behind")
+    with Relay(service.topic, service.engine, service.log) as relay, pytest.raises(PublishError, match="version 1 of"):
+        relay.run(until="end")
+    assert notes(service) == ["fine"]
+    with closing(SqlRelayStore(service.engine, service.topic.name)) as store:
+        assert store.backlog().events == 2
+
+
+def test_relays_share_the_key_space(service: Service) -> None:
+    """One has all of it, two have half each, and when one leaves the other has all again."""
+    one, two = Watcher(), Watcher()
+    with _running(service, one):
+        one.has(SHARDS)
+        with _running(service, two):
+            two.has(SHARDS // 2)
+            one.has(SHARDS // 2)
+            for number in range(20):
+                publish(service, f"e{number}", "1", "2")
+            _await(lambda: one.events + two.events == 40)
+        one.has(SHARDS)
+    assert sorted(notes(service)) == ["1"] * 20 + ["2"] * 20
+
+
+def test_a_relay_that_was_silent_is_fenced(service: Service) -> None:
+    """It notes nothing of a batch once somebody else has one of its shards."""
+    publish(service, "e", "1")
+    with closing(SqlRelayStore(service.engine, service.topic.name)) as store:
+        store.check()
+        held = store.share("old", {}, 15.0)
+        (event,) = store.pending(held, 100)
+        taken = store.share("new", {}, 0.0)  # to a relay that waits for nobody every other one was silent for too long
+        assert taken.keys() == held.keys()
+        assert store.done("old", {event.shard: held[event.shard]}, [event], 1) == set()
+        assert store.backlog().events == 1
+        again = store.share("old", {}, 0.0)
+        assert store.done("old", {event.shard: again[event.shard] - 2}, [event], 1) == set()
+        assert store.backlog().events == 1
+        assert store.done("old", {event.shard: again[event.shard]}, [event], 1) == {event.shard}
+        assert store.backlog().events == 0
+
+
+def test_a_commit_wakes_a_relay(on_postgres: Service) -> None:
+    """Which would look again in a minute only."""
+    watcher = Watcher()
+    with _running(on_postgres, watcher, replace(QUICK, poll_seconds=60.0, lease_seconds=600.0)):
+        publish(on_postgres, "e", "1")
+        watcher.has_sent(1)
+        publish(on_postgres, "e", "2")
+        watcher.has_sent(2)
+    assert notes(on_postgres) == ["1", "2"]
+
+
+def test_rows_that_were_sent_are_removed_but_for_the_last(service: Service) -> None:
+    """The last row of an entity keeps its version, without its payload, and publishing goes on from there."""
+    publish(service, "e", "1", "2", "3")
+    publish(service, "f", "1")
+    with Relay(service.topic, service.engine, service.log) as relay:
+        relay.run(until="end")
+    publish(service, "e", "4")
+    with closing(SqlRelayStore(service.engine, service.topic.name)) as store:
+        store.check()
+        assert store.remove(0, 100) == 0  # none is so old
+        assert store.remove(1 << 60, 100) == 4
+        assert store.remove(1 << 60, 100) == 0
+        assert _rows(service) == [("e", 3, False), ("e", 4, True), ("f", 1, False)]
+        publish(service, "f", "2")
+        with Relay(service.topic, service.engine, service.log) as relay:
+            assert relay.run(until="end").events == 2
+        assert store.remove(1 << 60, 100) == 2
+    assert _rows(service) == [("e", 4, False), ("f", 2, False)]
+
+
+def _rows(service: Service) -> list[tuple[str, int, bool]]:
+    name = "everwhen_outbox" if service.engine.dialect.name == "sqlite" else "everwhen.outbox"
+    asked = f"SELECT aggregateid, version, payload IS NOT NULL FROM {name} ORDER BY 1, 2"
+    with service.engine.connect() as connection:
+        return [(entity, version, bool(has)) for entity, version, has in connection.execute(text(asked))]
+
+
+def _entities_of_one_shard(service: Service) -> tuple[str, str]:
+    """Two names that are read by one question, so that their order in a batch is that in which they were queued."""
+    first = next(f"e{n}" for n in range(1, 1000) if shard_of(f"e{n}".encode()) == shard_of(b"e0"))
+    return "e0", first
+
+
+def _running(service: Service, watcher: Watcher, settings: RelaySettings = QUICK) -> _Running:
+    return _Running(Relay(service.topic, service.engine, service.log, settings=settings, observer=watcher))
+
+
+class _Running:
+    """A relay in a thread, for as long as a block."""
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._pool = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> None:
+        self._done = self._pool.submit(self._relay.run)
+
+    def __exit__(self, *_: object) -> None:
+        self._relay.stop()
+        self._done.result(SECONDS)
+        self._pool.shutdown()
+        self._relay.close()
+
+
+def _await(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
