@@ -11,7 +11,7 @@ STORE ?= sqlite:///.demo/store.db
 RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test axes mutants simulate torture check fuzz bench-time bench-rebuild bench-memory parts clean
+.PHONY: help setup demo test axes mutants simulate torture torture-outbox check fuzz bench-time bench-rebuild bench-memory bench-outbox parts clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ simulate: setup ## Let every call of a worker fail, on a log in memory and in no
 torture: setup ## Kill workers, servers, networks and check what is left; MINUTES=3 in all, SEED=1, REPORT=DIR
 	@$(BIN)/python -m tests.torture --minutes $(or $(MINUTES),3) $(if $(SEED),--seed $(SEED)) $(if $(REPORT),--report $(REPORT))
 
+torture-outbox: setup ## Kill relays while writers commit and roll back, on Kafka and PostgreSQL; TRANSACTIONS=100000 SEED=1
+	@$(BIN)/python -m tests.outbox.torture $(if $(TRANSACTIONS),--transactions $(TRANSACTIONS)) $(if $(SEED),--seed $(SEED))
+
 fuzz: setup ## Read hostile bytes for some minutes and compare with the specification; MINUTES=10
 	@$(BIN)/python -m tests.event.hostile --minutes $(or $(MINUTES),10)
 
@@ -67,6 +70,9 @@ bench-rebuild: setup ## Rebuild a year of flights under load, switch, kill, comp
 
 bench-memory: setup ## Show that a worker's memory stays flat over millions of events; EVENTS=5000000
 	$(BIN)/python -m benchmarks.memory $(if $(EVENTS),--events $(EVENTS))
+
+bench-outbox: setup ## Measure publishing to an outbox and relaying to Kafka; EVENTS=100000
+	$(BIN)/python -m benchmarks.outbox $(if $(EVENTS),--events $(EVENTS))
 
 # Not a condition of the tests: where Kafka's jars cannot be had, they run on another broker and say so.
 parts: setup ## Fetch Kafka's jars once, into the user's cache
