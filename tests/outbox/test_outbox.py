@@ -13,10 +13,11 @@ from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
-from everwhen import NEW, Outbox, Publisher, Topic
+from everwhen import NEW, Outbox, Publisher, Reader, Status, Topic, Worker
 from everwhen.connect import Relay, open_log, open_outbox
 from everwhen.errors import ArgumentError, EventTooLarge, StoreError, StoreMismatch
 from everwhen.outbox import OutboxReceipt
+from tests import ledger
 from tests.ledger import Noted, Wiped
 from tests.outbox.conftest import T0, Service
 
@@ -63,10 +64,30 @@ def test_the_record_is_the_one_that_a_publisher_sends(service: Service, tmp_path
         outbox.publish(session, "\u00e9-1", Wiped(), event_id="2", occurred_at=T0 + timedelta(microseconds=1))
         outbox.correct(session, "1", Noted(text="y"), entity_id="\u00e9-1", occurred_at=T0, correction_id="3", **told)
         last = outbox.retract(session, "2", entity_id="\u00e9-1", reason="a test", retraction_id="4", **told)
-    assert last == OutboxReceipt("\u00e9-1", "4", 4)
+    assert last == OutboxReceipt("\u00e9-1", "4", 4, service.topic.name)
     with Relay(service.topic, service.engine, service.log) as relay:
         relay.run(until="end")
     assert _records(service) == _of(service.topic, other)
+
+
+def test_its_token_is_reached_once_the_event_is_projected(service: Service, tmp_path: Path) -> None:
+    """Not while it waits in the outbox, nor while it stands in the log and nobody projected it."""
+    projection, store = ledger.projection(service.topic), f"sqlite:///{tmp_path / 'store.db'}"
+    with Session(service.engine) as session, session.begin():
+        first = service.outbox.publish(session, "e", Noted(text="x"), occurred_at=T0)
+    with Relay(service.topic, service.engine, service.log) as relay:
+        relay.run(until="end")
+    Worker(projection, service.log, store).run(until="end")
+    with Session(service.engine) as session, session.begin():
+        second = service.outbox.publish(session, "e", Noted(text="y"), occurred_at=T0)
+    with Reader(projection, store) as reader:
+        assert reader.get("e", at_least=first.token, timeout=0).status is Status.FOUND
+        assert reader.get("e", at_least=second.token, timeout=0).status is Status.NOT_YET_PROJECTED
+        with Relay(service.topic, service.engine, service.log) as relay:
+            relay.run(until="end")
+        assert reader.get("e", at_least=second.token, timeout=0).status is Status.NOT_YET_PROJECTED
+        Worker(projection, service.log, store).run(until="end")
+        assert reader.get("e", at_least=second.token, timeout=0).status is Status.FOUND
 
 
 @pytest.mark.parametrize("kind", ["connection", "session"])

@@ -236,7 +236,7 @@ class Outbox:
             raise
         if sending is not None:
             sending.settle(None, None)
-        return OutboxReceipt(entity_id, event_id, version)
+        return OutboxReceipt(entity_id, event_id, version, self.topic.name)
 
 
 def _check_expected(expected: object) -> None:
