@@ -75,8 +75,8 @@ bench-outbox: setup ## Measure publishing to an outbox and relaying to Kafka; EV
 	$(BIN)/python -m benchmarks.outbox $(if $(EVENTS),--events $(EVENTS))
 
 # Not a condition of the tests: where Kafka's jars cannot be had, they run on another broker and say so.
-parts: setup ## Fetch Kafka's jars once, into the user's cache
-	@$(BIN)/python -m everwhen.testing.parts fetch || echo "going on without Kafka's jars"
+parts: setup ## Fetch the jars of Kafka and of the schema registry once, into the user's cache
+	@$(BIN)/python -m everwhen.testing.parts fetch || echo "going on without all jars"
 
 clean: ## Remove what the targets made, .venv too
 	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -18,11 +18,13 @@ from everwhen.testing.parts import (
     KafkaAddress,
     PartsError,
     PostgresAddress,
+    RegistryAddress,
     SharedParts,
     plan_kafka,
     plan_postgres,
     start_kafka,
     start_postgres,
+    start_registry,
     start_secure_kafka,
     start_secure_postgres,
 )
@@ -48,6 +50,7 @@ PARTS = {
     "postgres": "database",
     "secure_kafka": "broker with TLS",
     "secure_postgres": "database with TLS",
+    "registry": "schema registry",
 }
 """The fixture that asks for a part, and the word for it in the report."""
 
@@ -57,7 +60,11 @@ _endpoint = pytest.StashKey[Endpoint]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Offer ``--real-parts``, for runs whose result must count."""
-    parser.addoption("--real-parts", action="store_true", help="fail instead of testing on librdkafka's mock of Kafka")
+    parser.addoption(
+        "--real-parts",
+        action="store_true",
+        help="fail instead of testing on librdkafka's mock of Kafka, or of skipping what needs a schema registry",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -74,6 +81,7 @@ def pytest_configure(config: pytest.Config) -> None:
             "postgres": lambda: start_postgres(fsync=False),
             "secure_kafka": start_secure_kafka,
             "secure_postgres": start_secure_postgres,
+            "registry": start_registry,
         }
     )
     config.stash[_shared] = shared
@@ -189,6 +197,17 @@ def everwhen_postgres_server(postgres: PostgresAddress) -> PostgresAddress:
 def postgres_url(everwhen_postgres: str) -> str:
     """SQLAlchemy's URL of an empty database that is this test's own."""
     return everwhen_postgres
+
+
+@pytest.fixture(scope="session")
+def registry(pytestconfig: pytest.Config) -> RegistryAddress:
+    """The schema registry: ``url`` of its Confluent-compatible API, ``kind``."""
+    try:
+        return cast("RegistryAddress", pytestconfig.stash[_endpoint].get("registry"))
+    except PartsError as error:
+        if pytestconfig.getoption("--real-parts"):
+            raise
+        pytest.skip(str(error))
 
 
 def _kafka_kinds(config: pytest.Config) -> Collection[KafkaKind]:

