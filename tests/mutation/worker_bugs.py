@@ -136,7 +136,7 @@ _RECORDS = [
     ),
     _batch(
         "a record without a key is skipped",
-        before="            self._set_aside(quarantine.kept(record, unread.recorded_at, unread.error))\n",
+        before="            self._set_aside(quarantine.kept(record, None, unread.recorded_at, unread.error))\n",
         after="            pass\n",
         tests=(_QUARANTINE + "test_a_record_without_a_readable_key_parks_nothing",),
     ),

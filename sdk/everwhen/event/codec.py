@@ -78,11 +78,13 @@ class Codec:
 
     :param contracts: the topic's contracts.
     :param ids: a schema registry. With one, events whose newest schema it knows are written in Confluent's frame.
+    :param in_header: write the header form of the id: the value is the bare datum, :meth:`schema_header` has the id.
     """
 
-    def __init__(self, contracts: Contracts, ids: SchemaIds | None = None) -> None:
+    def __init__(self, contracts: Contracts, ids: SchemaIds | None = None, *, in_header: bool = False) -> None:
         self._contracts = contracts
         self._ids = ids
+        self.in_header = in_header and ids is not None
         # Caches without a lock: two threads that miss at once put in functions that do the same.
         self._writers: dict[type[Event], _Write] = {}
         self._readers: dict[bytes, _Read] = {}
@@ -128,24 +130,23 @@ class Codec:
         if match is not None:
             read = self._readers[fingerprint] = _reader(match.contract, match.version)
             return read(value, 10)
-        references = [reference for name, reference in headers or () if name == SCHEMA_ID_HEADER]
-        if len(references) > 1:
-            raise MalformedRecord(f"the header {SCHEMA_ID_HEADER} stands more than once")
-        if references:
-            return self._referred_reader(_reference(references[0]))(value, 0)
-        if value[:1] == _CONFLUENT:
-            if len(value) < 5:
-                raise MalformedRecord("the value is truncated within its schema id")
-            return self._referred_reader(int.from_bytes(value[1:5], "big"))(value, 5)
-        raise _unknown_frame(value)
+        reference = referred(value, headers)
+        if reference is None:
+            raise _unknown_frame(value)
+        ref, start = reference
+        return self._referred_reader(ref)(value, start)
 
     def _referred_reader(self, ref: SchemaRef) -> _Read:
         read = self._referred.get(ref)
         if read is None:
-            read = self._referred[ref] = self._look_up(ref)
+            read = self._referred[ref] = _reader(*self.look_up(ref))
         return read
 
-    def _look_up(self, ref: SchemaRef) -> _Read:
+    def look_up(self, ref: SchemaRef) -> Match:
+        """Return the contract that reads what was written with a schema of the registry, and that schema.
+
+        :raises UnknownSchema: if the registry does not know it, cannot be asked, or today's class cannot read it.
+        """
         if self._ids is None:
             raise UnknownSchema(f"the value refers to the schema {ref} of a registry, and no registry is configured")
         schema = self._ids.schema_for(ref)
@@ -157,7 +158,7 @@ class Codec:
             raise UnknownSchema(f"the registry's schema {ref} cannot be used: {error}") from error
         known = self._contracts.match(version.fingerprint)
         if known is not None and means_the_same(known.version, version):
-            return _reader(known.contract, known.version)
+            return known
         contract = self._contracts.of_type(version.type)
         if contract is None:
             raise UnknownSchema(
@@ -166,21 +167,57 @@ class Codec:
         problems = compatibility.compare(version.node, contract.newest.node)
         if problems:
             raise UnknownSchema(f"{contract.event.__name__} cannot read the registry's schema {ref}: {problems[0]}")
-        return _reader(contract, version)
+        return Match(contract, version)
 
-    def _writer(self, event: type[Event]) -> _Write:
+    def schema_header(self, event: type[Event]) -> tuple[str, bytes]:
+        """Return the header that a record of this class needs beside its value, where the id stands in a header."""
+        return SCHEMA_ID_HEADER, self._prefix(self._contract(event))
+
+    def _contract(self, event: type[Event]) -> Contract:
         contract = self._contracts.of_class(event)
         if contract is None:
             raise ArgumentError(f"{event.__name__} is not among the topic's events; add it to Topic(events=[...])")
+        return contract
+
+    def _writer(self, event: type[Event]) -> _Write:
+        contract = self._contract(event)
         if contract.is_retired:
             raise ArgumentError(
                 f"{event.__name__} is retired: it is read and handled, and published no more; publish what took its "
                 "place, or take it out of Topic(retired=[...])"
             )
-        number = self._ids.id_for(contract.newest.schema) if self._ids is not None else None
-        if number is None:
-            return _writer(contract, _SINGLE_OBJECT + contract.newest.fingerprint)
-        return _writer(contract, _CONFLUENT + number.to_bytes(4, "big"))
+        return _writer(contract, b"" if self.in_header else self._prefix(contract))
+
+    def _prefix(self, contract: Contract) -> bytes:
+        number = None if self._ids is None else self._ids.id_for(contract.newest.schema)
+        return own_frame(contract.newest) if number is None else _CONFLUENT + number.to_bytes(4, "big")
+
+
+def own_frame(version: Version) -> bytes:
+    """Return what stands in front of a datum that needs no registry to be read."""
+    return _SINGLE_OBJECT + version.fingerprint
+
+
+def is_own(value: bytes) -> bool:
+    """Say whether a value is in the frame that needs no registry."""
+    return value[:2] == _SINGLE_OBJECT
+
+
+def referred(value: bytes, headers: Headers | None) -> tuple[SchemaRef, int] | None:
+    """Return which schema of a registry a value was written with, and where its datum begins; ``None`` if of none.
+
+    :raises MalformedRecord: if the reference cannot be read.
+    """
+    references = [reference for name, reference in headers or () if name == SCHEMA_ID_HEADER]
+    if len(references) > 1:
+        raise MalformedRecord(f"the header {SCHEMA_ID_HEADER} stands more than once")
+    if references:
+        return _reference(references[0]), 0
+    if value[:1] != _CONFLUENT:
+        return None
+    if len(value) < 5:
+        raise MalformedRecord("the value is truncated within its schema id")
+    return int.from_bytes(value[1:5], "big"), 5
 
 
 def _unknown_frame(value: bytes) -> RecordError:

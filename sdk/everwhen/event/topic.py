@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from everwhen.event.codec import Codec
     from everwhen.event.contracts import Contracts
+    from everwhen.event.foreign import Foreign
 
 _NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 
@@ -39,6 +40,7 @@ class Topic:
     :ivar partitions: how many partitions the topic is created with. One that exists keeps its own number.
     :ivar source: CloudEvents' ``source`` of what is published to it, a URI reference.
     :ivar evolution: what was renamed or retired, and the upcasters.
+    :ivar foreign: how records become events that no publisher of ours wrote; ``None`` if there are none.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Topic:
     partitions: int
     source: str
     evolution: Evolution
+    foreign: Foreign | None
 
     def __init__(
         self,
@@ -58,6 +61,7 @@ class Topic:
         source: str | None = None,
         renamed: Mapping[str, type[Event]] | None = None,
         retired: Iterable[type[Event]] = (),
+        foreign: Foreign | None = None,
     ) -> None:
         """Declare a topic.
 
@@ -71,12 +75,13 @@ class Topic:
         :param renamed: event types by the names that they had once, with the classes that read them today. Their
             contract files stay where they are.
         :param retired: those of ``events`` that are read and handled, and published no more.
+        :param foreign: the rule for records from elsewhere; see :mod:`everwhen.event.foreign`.
         :raises DeclarationError: if one of these cannot be meant.
         """
         classes = tuple(events)
         _check(name, classes, partitions)
         evolution = Evolution.declare(name, classes, renamed or {}, retired)
-        values = (name, classes, Path(schemas), partitions, source or f"/{name}", evolution)
+        values = (name, classes, Path(schemas), partitions, source or f"/{name}", evolution, foreign)
         for attribute, value in zip(self.__dataclass_fields__, values, strict=True):
             object.__setattr__(self, attribute, value)
 

@@ -47,8 +47,12 @@ def fingerprint(
     appends: bool = False,
     upcasters: Mapping[tuple[str, int], Callable[..., Any]] = _NONE,
     renamed: Mapping[str, str] = _NONE,
+    foreign: object = None,
 ) -> str:
-    """Return 16 hexadecimal digits that change with the code of the state model, of a handler, or of an upcaster."""
+    """Return 16 hexadecimal digits that change with the code of the state model, of a handler, or of an upcaster.
+
+    :param foreign: the topic's rule for records from elsewhere, whose text says all of it.
+    """
     digest = hashlib.sha256()
     for kind in _parts_of(state):
         digest.update(f"state\0{kind.__qualname__}\0{_text(kind)}\0".encode())
@@ -62,6 +66,8 @@ def fingerprint(
         digest.update(f"upcast\0{name}\0{version}\0{_text(function)}\0".encode())
     for old, name in sorted(renamed.items()):
         digest.update(f"renamed\0{old}\0{name}\0".encode())
+    if foreign is not None:
+        digest.update(f"foreign\0{foreign!r}\0".encode())
     return digest.hexdigest()[:16]
 
 

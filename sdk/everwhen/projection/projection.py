@@ -140,6 +140,7 @@ class Projection(Generic[S]):
             appends=self.late == "append",
             upcasters={key: each.function for event in handled for key, each in past.upcasters_of(event).items()},
             renamed={old: event_type(event) for event in handled for old in past.renamed_to(event)},
+            foreign=self.topic.foreign,
         )
 
     def check_complete(self) -> None:

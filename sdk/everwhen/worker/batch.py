@@ -133,9 +133,9 @@ class Batch:
         self._take_unread(record, Unread(record.partition, record.offset, recorded_at, error))
 
     def _take_unread(self, record: Record, unread: Unread) -> None:
-        entity_id = quarantine.entity_of(record)
+        entity_id = self._rules.intake.entity_of(record, unread.recorded_at)
         if entity_id is None:
-            self._set_aside(quarantine.kept(record, unread.recorded_at, unread.error))
+            self._set_aside(quarantine.kept(record, None, unread.recorded_at, unread.error))
         else:
             self._coming.setdefault(entity_id, []).append(unread)
             self._unread.add(entity_id)
@@ -259,7 +259,7 @@ class Batch:
         for each in waiting:
             row = before.get(each.offset)
             if row is None:
-                changes.kept.append(self._kept(each.coming, each.error))
+                changes.kept.append(self._kept(entity_id, each.coming, each.error))
             elif tried:
                 changes.kept.append(_tried(row, each.error))
         if first is not None and (first not in before or tried):
@@ -267,9 +267,9 @@ class Batch:
             if waiting[0].error is not None:
                 self.notes.errors[first] = waiting[0].error
 
-    def _kept(self, coming: Coming, error: RecordError | None) -> Quarantined:
+    def _kept(self, entity_id: str, coming: Coming, error: RecordError | None) -> Quarantined:
         self.failed += error is not None
-        return quarantine.kept(self._record(coming), place(coming).recorded_at, error)
+        return quarantine.kept(self._record(coming), entity_id, place(coming).recorded_at, error)
 
     def _record(self, coming: Coming) -> Record:
         return self._records[bisect_left(self._records, place(coming).offset, key=_offset)]
@@ -288,7 +288,7 @@ class Batch:
                     "partitioner (murmur2_random), and never change the number of partitions of an event topic; then "
                     "discard this record"
                 )
-                self._set_aside(quarantine.kept(record, place(coming).recorded_at, error))
+                self._set_aside(quarantine.kept(record, entity_id, place(coming).recorded_at, error))
 
     def _set_aside(self, row: Quarantined) -> None:
         self._aside.append(row)
@@ -307,7 +307,8 @@ class Batch:
         changes = Changes()
         for entity_id, head in parked.items():
             for coming in self._coming.pop(entity_id):
-                changes.kept.append(self._kept(coming, coming.error if isinstance(coming, Unread) else None))
+                error = coming.error if isinstance(coming, Unread) else None
+                changes.kept.append(self._kept(entity_id, coming, error))
                 self.tally.parked += 1
             if entity_id in self._unread and head.failing_valid is not None:
                 changes.heads.append(head._replace(failing_valid=None, failing_offset=None))

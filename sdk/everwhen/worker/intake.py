@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from everwhen.errors import MalformedRecord, RecordError, UnknownSchema
 from everwhen.event import Event, Retracted, event_type, headers
@@ -11,19 +12,30 @@ from everwhen.ports.log import Record
 from everwhen.positions import Position
 from everwhen.projection import Arrival, Projection
 from everwhen.projection.rows import Version
+from everwhen.worker.quarantine import entity_of
+
+if TYPE_CHECKING:
+    from everwhen.event.codec import SchemaIds
+    from everwhen.worker.adoption import Adoption
 
 _RETRACTED = event_type(Retracted)
+_OWN = b"\xc3\x01"
+"""How a value begins that is stored as it is."""
 
 
 class Intake:
     """Reads the records of one projection's topic, and the retractions that every topic can hold.
 
     :param projection: whose topic, contracts and ignored types apply.
+    :param ids: a schema registry.
 
     Not thread-safe.
     """
 
-    def __init__(self, projection: Projection[Any]) -> None:
+    def __init__(self, projection: Projection[Any], ids: SchemaIds | None = None) -> None:
+        self._declared = projection.topic
+        self._ids = ids
+        self._foreign = projection.topic.foreign is not None
         self._topic = projection.topic.name
         self._unfolded = projection.ignored | {_RETRACTED}
         known = self._unfolded | projection.handlers.keys()
@@ -41,6 +53,10 @@ class Intake:
         :raises RecordError: naming position, entity, event type and reason.
         """
         try:
+            value = record.value or b""
+            if self._foreign or value[:2] != _OWN:
+                record = self._adoption.adopt(record, recorded_at)
+                value = record.value or b""
             meta = headers.parse(record.headers, record.key)
             _check_ids(meta)
             name = self._names.get(meta.type)
@@ -54,7 +70,9 @@ class Intake:
                     "a retraction has no header ce_withdraws, the id of the event that it withdraws; "
                     "publish it with Publisher.retract()"
                 )
-            event = self._decode(record.value, record.headers)
+            if value[:2] != _OWN:
+                value = self._adoption.stored(record)
+            event = self._decode(value)
             self._check_type(name, event)
         except RecordError as error:
             raise type(error)(f"{self.where(record)}: {error}") from error
@@ -71,10 +89,20 @@ class Intake:
             meta.correlation_id,
             meta.causation_id,
             meta.withdraws,
-            record.value or b"",
+            value,
             None,
         )
         return Arrival(row, name not in self._unfolded), event
+
+    def entity_of(self, record: Record, recorded_at: Micros) -> str | None:
+        """Return the entity that a record belongs to which cannot be read; ``None`` if nothing in it can say."""
+        return entity_of(self._adoption.entity_of(record, recorded_at) if self._foreign else record.key)
+
+    @cached_property
+    def _adoption(self) -> Adoption:
+        from everwhen.worker.adoption import Adoption  # not at the top: it loads fastavro, as Topic says
+
+        return Adoption(self._declared, self._ids)
 
     @staticmethod
     def is_final(error: RecordError) -> bool:

@@ -53,25 +53,26 @@ class Window:
             self._failed -= gone[1]
 
 
-def entity_of(record: Record) -> str | None:
-    """Return the entity that a record belongs to, whatever else is wrong with it; ``None`` if its key cannot say."""
-    if not record.key or len(record.key) > headers.ID_LIMIT or b"\0" in record.key:
+def entity_of(key: bytes | None) -> str | None:
+    """Return the entity that a key names, whatever else is wrong with its record; ``None`` if it cannot say."""
+    if not key or len(key) > headers.ID_LIMIT or b"\0" in key:
         return None
     try:
-        return record.key.decode()
+        return key.decode()
     except UnicodeDecodeError:
         return None
 
 
-def kept(record: Record, recorded_at: Micros, error: RecordError | None) -> Quarantined:
+def kept(record: Record, entity_id: str | None, recorded_at: Micros, error: RecordError | None) -> Quarantined:
     """Return the row of a record that is kept aside.
 
+    :param entity_id: the entity that it is of, if that is known.
     :param error: why it cannot be applied; ``None`` if it only waits.
     """
     row = Quarantined(
         partition=record.partition,
         offset=record.offset,
-        entity_id=entity_of(record),
+        entity_id=entity_id,
         recorded_at=recorded_at,
         key=record.key,
         value=record.value,
