@@ -18,18 +18,21 @@ from everwhen import outbox as _outbox
 from everwhen import publisher as _publisher
 from everwhen import reader as _reader
 from everwhen import worker as _worker
-from everwhen.errors import SettingsError
+from everwhen.errors import EverwhenError, SettingsError
 from everwhen.event import Topic
 from everwhen.outbox import RelayObserver, RelaySettings
 from everwhen.ports.clock import Clock, SystemClock
 from everwhen.ports.log import Log
 from everwhen.ports.store import Store
 from everwhen.projection import Projection
+from everwhen.registry import Registry, RegistryTarget
 from everwhen.worker import Observer, Progress, WorkerSettings
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, Connection, Engine
 
+    from everwhen.event.codec import Codec
+    from everwhen.registry.ids import RegistryIds
     from everwhen.sql.outbox import SqlOutbox
 
 LogTarget: TypeAlias = str | Mapping[str, Any]
@@ -96,25 +99,59 @@ def open_outbox(target: StoreTarget | None = None, *, notify: bool = True) -> Sq
     return SqlOutbox(_outbox_target(target), notify=notify)
 
 
+def find_registry(target: RegistryTarget | None = None) -> Registry | None:
+    """Return which schema registry is meant; nothing is connected to.
+
+    :param target: the registry; from the environment variable ``EVERWHEN_REGISTRY`` if left out.
+    :return: ``None`` if there is none.
+    :raises SettingsError: if it is none that can be meant.
+    """
+    if target is None:
+        target = os.environ.get("EVERWHEN_REGISTRY") or None
+    return Registry(target) if isinstance(target, str | Mapping) else target
+
+
 class Publisher(_publisher.Publisher):
     __doc__ = _publisher.Publisher.__doc__
 
-    def __init__(self, topic: Topic, log: LogTarget | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        log: LogTarget | None = None,
+        *,
+        clock: Clock | None = None,
+        registry: RegistryTarget | None = None,
+    ) -> None:
         """Open a publisher.
 
         :param topic: what may be published.
         :param log: ``kafka://HOST:PORT``, ``sqlite:///FILE`` or a mapping of librdkafka settings; from the environment
             variable ``EVERWHEN_LOG`` if left out. A local file that does not have the topic yet gets it.
         :param clock: what ``occurred_at`` is when it is left out; the machine's clock by default.
+        :param registry: a schema registry, whose ids the events are written with; from ``EVERWHEN_REGISTRY`` if left
+            out, and without that none.
         :raises ContractError: if event classes and contract files do not agree.
+        :raises SchemaNotRegistered: if the registry does not have the newest contract of each.
+        :raises RegistryError: if the registry cannot be asked, and its answers are not on the disk.
         :raises TopicNotFound: if Kafka has no such topic.
         """
         contracts_first = topic.codec  # a contract error should not leave a connection or a file behind
-        del contracts_first
+        named = find_registry(registry)
+        self._ids = None if named is None else named.ids(topic.name)
+        codec = contracts_first if named is None or self._ids is None else _codec(topic, named, self._ids)
         opened = open_log(log)
         if _is_local(opened):
             opened.create_topic(topic.name, topic.partitions)
-        super().__init__(topic, opened, clock or SystemClock())
+        super().__init__(topic, opened, clock or SystemClock(), codec)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            if self._ids is not None:
+                self._ids.close()
+
+    close.__doc__ = _publisher.Publisher.close.__doc__
 
 
 class Outbox(_outbox.Outbox):
@@ -203,6 +240,7 @@ class Worker(_worker.Worker):
         progress: Callable[[Progress], None] | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        registry: RegistryTarget | None = None,
     ) -> None:
         """Prepare a worker; :meth:`run` starts it.
 
@@ -218,6 +256,8 @@ class Worker(_worker.Worker):
         :param progress: called after every batch.
         :param clock: what tells how long an idle partition has been quiet; the machine's clock by default.
         :param observer: is told what the worker does, such as :class:`everwhen.metrics.Metrics`.
+        :param registry: a schema registry, for records that name a schema of it; from ``EVERWHEN_REGISTRY`` if left
+            out, and without that none.
         """
         chosen = settings or WorkerSettings.from_environment(os.environ)
         merged = replace(
@@ -225,11 +265,27 @@ class Worker(_worker.Worker):
             group=group or chosen.group,
             partitions=chosen.partitions if partitions is None else tuple(partitions),
         )
+        named = find_registry(registry)
+        self._registry_ids = None if named is None else named.ids(projection.topic.name)
         opened = open_store(store, takeover_seconds=merged.takeover_seconds)
-        clock = clock or SystemClock()
         super().__init__(
-            projection, open_log(log), opened, merged, progress, generation=generation, clock=clock, observer=observer
+            projection,
+            open_log(log),
+            opened,
+            merged,
+            progress,
+            generation=generation,
+            clock=clock or SystemClock(),
+            observer=observer,
+            ids=self._registry_ids,
         )
+
+    def close(self) -> None:
+        super().close()
+        if self._registry_ids is not None:
+            self._registry_ids.close()
+
+    close.__doc__ = _worker.Worker.close.__doc__
 
 
 class Reader(_reader.Reader[S]):
@@ -274,6 +330,20 @@ class Reader(_reader.Reader[S]):
         name = projection if isinstance(projection, str) else projection.name
         states: Any = _reader.DictStates() if isinstance(projection, str) else _reader.ModelStates(projection)
         super().__init__(name, states, open_store(store), clock or SystemClock(), generation=generation)
+
+
+def _codec(topic: Topic, registry: Registry, ids: RegistryIds) -> Codec:
+    """Return what writes a topic's events with a registry's ids, which are all asked for at once."""
+    from everwhen.event.codec import Codec  # not at the top, as Topic has it
+
+    try:
+        for contract in topic.contracts:
+            if not contract.is_retired:
+                ids.id_for(contract.newest.schema)
+    except EverwhenError:
+        ids.close()
+        raise
+    return Codec(topic.contracts, ids, in_header=registry.frame == "header")
 
 
 def _or_environment(target: Any, variable: str, argument: str, example: str) -> Any:

@@ -33,9 +33,14 @@
     │   ├── ProjectionNotFound      nothing has been projected under that name
     │   │   └── GenerationNotFound  it has no generation of that number
     │   └── Fenced                  another worker has claimed the partition
+    ├── RegistryError               the schema registry says no
+    │   ├── RegistryUnavailable     it cannot be reached, or its answer makes no sense
+    │   ├── SchemaNotRegistered     it does not have the schema that is to be written with
+    │   └── SchemaRefused           it does not take a schema
     ├── RecordError                 one record of the log cannot be applied; carries its position
     │   ├── MalformedRecord         bytes, headers or key that cannot be read
     │   ├── UnknownSchema           the writer's schema is not among the contracts
+    │   │   └── SchemaOutOfReach    the registry that has it cannot be reached
     │   ├── PrunedEvent             it would change history that was pruned
     │   ├── SplitEntity             an entity's records come from two partitions
     │   ├── ProcessDied             the process died again and again while it was applied
@@ -211,6 +216,22 @@ class Fenced(StoreError):
     """Another worker has claimed the partition; nothing of this batch was written."""
 
 
+class RegistryError(EverwhenError):
+    """The schema registry refused, or failed."""
+
+
+class RegistryUnavailable(RegistryError):
+    """The schema registry cannot be reached, or what answers is none; it may pass."""
+
+
+class SchemaNotRegistered(RegistryError):
+    """The registry does not have, under its subject, the schema that an event is to be written with."""
+
+
+class SchemaRefused(RegistryError):
+    """The registry does not take a schema, as its rule of compatibility or its parser has it."""
+
+
 class RecordError(EverwhenError):
     """One record of the log cannot be applied. It is kept aside, and parks its entity."""
 
@@ -225,6 +246,10 @@ class PrunedEvent(RecordError):
 
 class UnknownSchema(RecordError):
     """The schema that the record was written with is not among the contracts. Its partition stops in front of it."""
+
+
+class SchemaOutOfReach(UnknownSchema):
+    """The record names a schema of a registry that cannot be reached. Its partition waits for as long as that lasts."""
 
 
 class SplitEntity(RecordError):

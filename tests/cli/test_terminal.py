@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FROM_LOG, FROM_STORE = ("--log", LOG), ("--store", STORE)
+FROM_NOWHERE = ("--registry", "http://127.0.0.1:9 max.retries=0")
+"""Nothing listens there; tests/registry has what these commands do with a registry."""
 INTO_NOTHING = """
 import os
 from everwhen.cli import main
@@ -76,6 +78,8 @@ WAYS = {
     "topic check": Way(("bank:accounts", *FROM_LOG), shown="bank.accounts"),
     "schema write": Way(("bank:accounts",)),
     "schema check": Way(("bank:accounts",), shown="bank.accounts"),
+    "schema register": Way(("bank:accounts", *FROM_NOWHERE), Exit.REGISTRY_UNAVAILABLE),
+    "schema diff": Way(("bank:accounts", *FROM_NOWHERE), Exit.REGISTRY_UNAVAILABLE),
     "store init": Way(("bank:account", *FROM_STORE), shown="there already"),
     "store upgrade": Way(FROM_STORE, shown="nothing to upgrade"),
     "store check": Way(FROM_STORE, shown="bank.accounts"),

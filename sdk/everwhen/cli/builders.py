@@ -34,6 +34,7 @@ class Task:
     """MODULE:PROJECTION."""
     log: LogTarget | None
     store: str | None
+    registry: str | None
     generation: int
     partitions: Sequence[int]
     settings: WorkerSettings
@@ -135,6 +136,7 @@ def _build(task: Task, parent: Connection) -> None:
                 partitions=task.partitions,
                 generation=task.generation,
                 settings=task.settings,
+                registry=task.registry,
                 progress=_telling(parent),
             ) as worker,
         ):

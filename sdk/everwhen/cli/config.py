@@ -18,7 +18,7 @@ from everwhen.cli.output import to_json, write_line, write_rows
 
 _HIDDEN = "***"
 _SECRET = re.compile(
-    r"password|secret|passphrase|token|credential|jaas|^sasl\.(username|oauthbearer\.config)$|key(?!.*\.location$)"
+    r"password|secret|passphrase|token|credential|user\.info|jaas|^sasl\.(username|oauthbearer\.config)$|key(?!.*\.location$)"
 )
 _IN_URL = re.compile(
     r"(?<=://)[^/?#]*:[^/?#]*(?=@)|(?<=[?&])([^=&#]*(?:password|secret|token|key)[^=&#]*)=[^&#]*", re.I
@@ -72,7 +72,16 @@ def hidden(name: str, value: str) -> str:
     """Return what may be shown of a text: nothing of a secret, and a URL without those in it."""
     if _SECRET.search(name):
         return _HIDDEN
+    if name == "registry":
+        return _registry(value)
     return _IN_URL.sub(lambda found: f"{found[1]}={_HIDDEN}" if found[1] else _user(found[0]), value)
+
+
+def _registry(text: str) -> str:
+    """Return a registry's URL and the settings behind it."""
+    url, *pairs = text.split()
+    shown = [(name, value) for name, _, value in (pair.partition("=") for pair in pairs)]
+    return " ".join([hidden("url", url), *(f"{name}={hidden(name, value)}" for name, value in shown)])
 
 
 def _user(user_and_password: str) -> str:

@@ -12,6 +12,7 @@ from everwhen.cli.options import kafka_target
 from everwhen.cli.place import place_of
 from everwhen.connect import LogTarget, open_log, open_store
 from everwhen.errors import EverwhenError, SettingsError
+from everwhen.registry import Registry
 from everwhen.worker.settings import variable_of
 
 _EXAMPLES: Final = {
@@ -28,7 +29,7 @@ def check(resolution: Resolution) -> None:
     :raises SettingsError: naming every mistake, one a line.
     """
     mistakes = [*resolution.mistakes, *_missing(resolution), *_log(resolution), *_store(resolution)]
-    mistakes += [*_http(resolution), *_processes(resolution)]
+    mistakes += [*_registry(resolution), *_http(resolution), *_processes(resolution)]
     if mistakes:
         raise SettingsError("\n".join(mistakes))
 
@@ -73,6 +74,15 @@ def _store(resolution: Resolution) -> Iterator[str]:
             open_store(store.value).close()
         except EverwhenError as error:
             yield f"{store.where}: {error}"
+
+
+def _registry(resolution: Resolution) -> Iterator[str]:
+    registry = resolution.found["registry"]
+    if registry.value is not None:
+        try:
+            Registry(registry.value).client().close()
+        except EverwhenError as error:
+            yield f"{registry.where}: {error}"
 
 
 def _http(resolution: Resolution) -> Iterator[str]:

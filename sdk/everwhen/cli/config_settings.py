@@ -34,6 +34,14 @@ class DaemonSettings:
         unset="needed",
         metavar="URL",
     )
+    registry: str | None = declare(
+        TEXT,
+        None,
+        "the schema registry that records name schemas of: its URL and, behind it and separated by spaces, further "
+        "settings of confluent-kafka's client as NAME=VALUE. Needs everwhen[registry]",
+        unset="none",
+        metavar="URL",
+    )
     processes: int = declare(
         WHOLE,
         1,

@@ -17,12 +17,13 @@ from everwhen.cli.options import (
     log_option,
     log_target,
     option,
+    registry_option,
     store_option,
     yes_option,
 )
 from everwhen.cli.output import to_json, write_line, write_rows
 from everwhen.cli.targets import load_projection, named, numbered
-from everwhen.connect import open_log, open_store
+from everwhen.connect import find_registry, open_log, open_store
 from everwhen.errors import ArgumentError
 from everwhen.instants import from_micros
 from everwhen.ports.continuity import Decision, PartitionStand, StoreContinuity
@@ -113,8 +114,11 @@ def accept_gap(
 @option("--to-offset", metavar="X", type=click.IntRange(min=0), required=True, help="The first offset to read again.")
 @reason_option
 @store_option
+@registry_option
 @yes_option
-def roll_back(target: str, *, partition: int, to_offset: int, reason: str, store: str | None, yes: bool) -> None:
+def roll_back(
+    target: str, *, partition: int, to_offset: int, reason: str, store: str | None, registry: str | None, yes: bool
+) -> None:
     """Undo everything that the records of a partition from an offset on did.
 
     What was answered from them before cannot be answered any more. The projection's code is needed: entities that
@@ -130,8 +134,10 @@ def roll_back(target: str, *, partition: int, to_offset: int, reason: str, store
     projection = load_projection(code)
     place = f"partition {partition} of projection {projection.name}"
     confirm(yes, f"{place} goes back to offset {to_offset}; what the records from there on did is removed")
+    named = find_registry(registry)
+    ids = None if named is None else named.ids(projection.topic.name)
     with closing(open_store(store)) as opened:
-        done = roll_back_partition(projection, opened, partition, to_offset, reason, generation=generation)
+        done = roll_back_partition(projection, opened, partition, to_offset, reason, generation=generation, ids=ids)
     write_line(f"{place}: from {done.stood} back to {to_offset}, {done.entities} entities folded again. {_AGAIN}")
 
 

@@ -165,6 +165,7 @@ def _worker(job: Job, part: Part, show: progress.Show, observers: Mapping[str, O
         generation=part.generation,
         progress=show,
         observer=observers.get(part.projection.name),
+        registry=job.settings.registry,
     )
 
 

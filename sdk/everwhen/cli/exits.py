@@ -20,6 +20,9 @@ from everwhen.errors import (
     NotYetProjected,
     ProjectionNotFound,
     RecordError,
+    RegistryUnavailable,
+    SchemaNotRegistered,
+    SchemaRefused,
     StoreUnavailable,
     TopicNotFound,
     TopicSettingsError,
@@ -51,6 +54,7 @@ class Exit(IntEnum):
     CONTINUITY = 17
     DIFFERENT = 18
     PROCESS_DIED = 19
+    REGISTRY_UNAVAILABLE = 20
     INTERRUPTED = 130
     PIPE_CLOSED = 141
 
@@ -72,13 +76,13 @@ OUTCOMES = (
     Outcome(Exit.USAGE, "the command line, a setting, an instant or a declaration is wrong", (UsageError,)),
     Outcome(
         Exit.PROBLEMS,
-        "contract files or a topic's settings are not as they must be",
-        (ContractError, TopicSettingsError),
+        "contract files, their registration or a topic's settings are not as they must be",
+        (ContractError, SchemaNotRegistered, SchemaRefused, TopicSettingsError),
     ),
     Outcome(Exit.LOG_UNAVAILABLE, "the log cannot be reached; trying again may help", (LogUnavailable,)),
     Outcome(Exit.STORE_UNAVAILABLE, "the store cannot be reached; trying again may help", (StoreUnavailable,)),
     Outcome(Exit.NOT_FOUND, "no such topic, or no such projection in the store", (TopicNotFound, ProjectionNotFound)),
-    Outcome(Exit.REFUSED, "the log or the store refused; trying again does not help", (EverwhenError,)),
+    Outcome(Exit.REFUSED, "the log, the store or the registry refused; trying again does not help", (EverwhenError,)),
     Outcome(Exit.RECORD, "records cannot be applied; their partition stands in front of them", (RecordError,)),
     Outcome(Exit.FENCED, "another worker has claimed the partition", (Fenced,)),
     Outcome(
@@ -96,8 +100,13 @@ OUTCOMES = (
     Outcome(Exit.QUARANTINED, "an event of the entity cannot be applied", (EntityQuarantined,), Status.QUARANTINED),
     Outcome(Exit.NOT_STORED, "an earlier belief that only MODULE:PROJECTION can fold", (NotStored,)),
     Outcome(Exit.CONTINUITY, "the log does not go on where the store stands", (ContinuityError,)),
-    Outcome(Exit.DIFFERENT, "two generations of a projection say different things"),
+    Outcome(Exit.DIFFERENT, "two generations of a projection say different things, or contract files and registry"),
     Outcome(Exit.PROCESS_DIED, "a signal ended one of the processes of everwhen worker --processes"),
+    Outcome(
+        Exit.REGISTRY_UNAVAILABLE,
+        "the schema registry cannot be reached; trying again may help",
+        (RegistryUnavailable,),
+    ),
     Outcome(Exit.INTERRUPTED, "interrupted from the keyboard"),
     Outcome(Exit.PIPE_CLOSED, "whoever read the output went away"),
 )

@@ -75,6 +75,13 @@ store_option = option(
     metavar="URL",
     help="Where the timelines are: postgresql+psycopg://USER@HOST/DATABASE or sqlite:///FILE.",
 )
+registry_option = option(
+    "--registry",
+    cls=_FromFile,
+    metavar="URL",
+    help="The schema registry: its URL and, behind it and separated by spaces, settings of confluent-kafka's client as "
+    "NAME=VALUE. Keep secrets out of the command line: the variable and the configuration file take them too.",
+)
 known_at_option = instant_option(
     "--known-at", "As known at this instant: only what the log had recorded by then counts."
 )

@@ -17,7 +17,7 @@ from everwhen.cli.builders import Builders, Ended, Task, tasks_for, totals
 from everwhen.cli.config_options import resolution_of
 from everwhen.cli.config_resolve import Resolution, Source
 from everwhen.cli.logs import is_json, show_worker
-from everwhen.cli.options import kafka_option, log_option, log_target, option, store_option
+from everwhen.cli.options import kafka_option, log_option, log_target, option, registry_option, store_option
 from everwhen.cli.output import write_line
 from everwhen.cli.signals import stopped_by_signals
 from everwhen.cli.targets import load_projection
@@ -45,6 +45,7 @@ class Show(Protocol):
 @log_option
 @kafka_option
 @store_option
+@registry_option
 @option(
     "--processes",
     metavar="N",
@@ -59,6 +60,7 @@ def rebuild(
     log: str | None,
     kafka: tuple[str, ...],
     store: str | None,
+    registry: str | None,
     processes: int | None,
 ) -> None:
     """Build another generation of a projection from the log, beside the one that answers.
@@ -84,6 +86,7 @@ def rebuild(
         target=target,
         log=log_target(log, kafka),
         store=store,
+        registry=registry,
         generation=0,
         partitions=(),
         settings=_settings(resolution),

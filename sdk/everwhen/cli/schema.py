@@ -1,23 +1,34 @@
-"""``everwhen schema write`` and ``check``: the contract files of a topic."""
+"""``everwhen schema``: the contract files of a topic, and what a registry has of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from everwhen.cli.exits import Exit
 from everwhen.cli.group import Group
-from everwhen.cli.output import printable, write_line
+from everwhen.cli.options import option, registry_option
+from everwhen.cli.output import printable, write_line, write_rows
 from everwhen.cli.targets import load_either, load_topic
-from everwhen.errors import ContractError
+from everwhen.errors import ContractError, SettingsError
 from everwhen.event import Topic
 from everwhen.event.modes import Mode
 from everwhen.projection import Projection
+from everwhen.registry import Registry, Subjects
+from everwhen.registry.subjects import STRATEGIES
+
+if TYPE_CHECKING:
+    from everwhen.registry.deploy import Difference
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 @click.group(cls=Group)
 def schema() -> None:
-    """Write the contract files of a topic's events, and check them.
+    """Write the contract files of a topic's events, check them, and register them.
 
     \b
     Example:
@@ -80,6 +91,76 @@ def check(target: str, mode: str | None) -> None:
         problems += replay_verdicts(found)
     if problems:
         raise ContractError("\n".join(problems))
+
+
+def _registry_options(command: F) -> F:
+    """Declare the options that say which registry, and how its subjects are named."""
+    named = option(
+        "--subjects",
+        type=click.Choice(STRATEGIES),
+        default=STRATEGIES[0],
+        show_default=True,
+        help="How a subject is named: TOPIC-TYPE, TOPIC-value or TYPE.",
+    )
+    return registry_option(named(command))
+
+
+@schema.command()
+@click.argument("target", metavar="MODULE:TOPIC")
+@_registry_options
+def register(target: str, *, registry: str | None, subjects: Subjects) -> None:
+    """Register every version of a topic's contracts that the schema registry does not have.
+
+    For the pipeline that deploys publishers: they do not register anything themselves. Versions that are there stay as
+    they are. The schema of retractions is registered too, unless all types share one subject.
+
+    Columns: subject, version and id in the registry.
+
+    \b
+    Example:
+      everwhen schema register bank:accounts --registry http://localhost:8081
+    """
+    from everwhen.registry import deploy
+
+    done = deploy.register(_named(registry, subjects), load_topic(target))
+    write_rows(("SUBJECT", "VERSION", "ID"), ((each.subject, str(each.version), str(each.id)) for each in done))
+
+
+@schema.command()
+@click.argument("target", metavar="MODULE:TOPIC")
+@_registry_options
+@click.pass_context
+def diff(context: click.Context, target: str, *, registry: str | None, subjects: Subjects) -> None:
+    """Compare a topic's contract files with what the schema registry has of them.
+
+    Columns: subject, the contract file's number, version and id in the registry, and the verdict: same, not registered,
+    or only in the registry. The exit code is 18 if anything but the same was found.
+
+    \b
+    Example:
+      everwhen schema diff bank:accounts --registry http://localhost:8081
+    """
+    from everwhen.registry import deploy
+
+    found = deploy.diff(_named(registry, subjects), load_topic(target))
+    write_rows(("SUBJECT", "FILE", "VERSION", "ID", "VERDICT"), map(_row, found))
+    context.exit(Exit.DONE if all(each.is_same for each in found) else Exit.DIFFERENT)
+
+
+def _row(each: Difference) -> tuple[str, ...]:
+    verdict = "same" if each.is_same else "not registered" if each.registered is None else "only in the registry"
+    there = ("-", "-") if each.registered is None else (str(each.registered.version), str(each.registered.id))
+    return each.subject, "-" if each.number is None else f"{each.number}.avsc", *there, verdict
+
+
+def _named(target: str | None, subjects: Subjects) -> Registry:
+    """Return the registry that was named.
+
+    :raises SettingsError: if none was.
+    """
+    if not target:
+        raise SettingsError("no registry was given; pass --registry or set EVERWHEN_REGISTRY, such as http://HOST:8081")
+    return Registry(target, subjects=subjects)
 
 
 def _short(path: Path) -> str:

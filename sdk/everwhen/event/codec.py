@@ -87,6 +87,7 @@ class Codec:
         self.in_header = in_header and ids is not None
         # Caches without a lock: two threads that miss at once put in functions that do the same.
         self._writers: dict[type[Event], _Write] = {}
+        self._restorers: dict[type[Event], _Write] = {}
         self._readers: dict[bytes, _Read] = {}
         self._learned: dict[bytes, Match] = {}
         self._referred: dict[SchemaRef, _Read] = {}
@@ -168,6 +169,17 @@ class Codec:
         if problems:
             raise UnknownSchema(f"{contract.event.__name__} cannot read the registry's schema {ref}: {problems[0]}")
         return Match(contract, version)
+
+    def restored(self, event: Event) -> bytes:
+        """Return an event that was read in the frame that needs no registry, also one that is published no more.
+
+        :raises ArgumentError: as :meth:`encode`.
+        """
+        write = self._restorers.get(type(event))
+        if write is None:
+            contract = self._contract(type(event))
+            write = self._restorers[type(event)] = _writer(contract, own_frame(contract.newest))
+        return write(event)
 
     def schema_header(self, event: type[Event]) -> tuple[str, bytes]:
         """Return the header that a record of this class needs beside its value, where the id stands in a header."""

@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from everwhen.errors import ArgumentError, MalformedRecord
-from everwhen.event import compatibility
 from everwhen.event.codec import Codec, SchemaIds, SchemaRef, is_own, own_frame, referred
 
 if TYPE_CHECKING:
@@ -58,16 +57,10 @@ class StoredValues:
         :raises MalformedRecord: if it holds what its contract cannot.
         """
         try:
-            return self._own.encode(event)
+            return self._own.restored(event)
         except ArgumentError as error:
             raise MalformedRecord(f"the event has no Avro form: {error}") from None
 
     def _frame(self, match: Match) -> bytes | None:
-        own = self._contracts.match(match.version.fingerprint)
-        if own is None or own.contract is not match.contract:
-            return None
-        # A fingerprint leaves out what bytes mean, such as a decimal's scale.
-        theirs, ours = match.version.node, own.version.node
-        if compatibility.compare(theirs, ours) or compatibility.compare(ours, theirs):
-            return None
-        return own_frame(own.version)
+        known = self._contracts.match(match.version.fingerprint)
+        return own_frame(match.version) if known is not None and known.version is match.version else None

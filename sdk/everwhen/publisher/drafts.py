@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import ValidationError
 
@@ -10,6 +10,9 @@ from everwhen.errors import ArgumentError, EventTooLarge
 from everwhen.event import Event, Retracted, Topic, event_type, headers
 from everwhen.instants import Micros
 from everwhen.publisher.ids import check_id
+
+if TYPE_CHECKING:
+    from everwhen.event.codec import Codec
 
 RETRACTED = event_type(Retracted)
 _RECORD_OVERHEAD = 100
@@ -32,13 +35,16 @@ class Drafts:
     """Makes the records of one topic's events: those that a publisher sends, and those that an outbox keeps.
 
     :param topic: what may be published.
+    :param codec: writes the values; the topic's own, which knows no registry, if left out.
 
     Thread-safe.
     """
 
-    def __init__(self, topic: Topic) -> None:
+    def __init__(self, topic: Topic, codec: Codec | None = None) -> None:
         self._topic = topic
-        self._encode = topic.codec.encode
+        codec = codec or topic.codec
+        self._encode = codec.encode
+        self._schema_header = codec.schema_header if codec.in_header else None
         self._types = {event: event_type(event) for event in topic.events}
 
     def type_of(self, event: Event) -> str:
@@ -91,6 +97,8 @@ class Drafts:
             withdraws=withdraws,
         )
         draft = Draft(key, self._encode(event), meta)
+        if self._schema_header is not None:
+            meta.append(self._schema_header(type(event)))
         if len(draft.value) > limit - _HEADERS_ROOM:
             _check_size(draft, name, limit)
         return draft

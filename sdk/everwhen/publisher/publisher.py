@@ -19,6 +19,7 @@ from everwhen.publisher.receipt import Receipt
 from everwhen.tracing import PublishTracing
 
 if TYPE_CHECKING:
+    from everwhen.event.codec import Codec
     from everwhen.tracing.spans import Sending
 
 
@@ -28,17 +29,18 @@ class Publisher:
     :param topic: what may be published.
     :param log: where to.
     :param clock: what ``occurred_at`` is when it is left out, and the time of a retraction.
+    :param codec: writes the values; the topic's own, which knows no registry, if left out.
 
     Thread-safe. Events of one entity that are published by one thread keep their order. Leaving the ``with`` block
     waits until everything is acknowledged and raises if anything was not. A process that was forked off needs a
     publisher of its own.
     """
 
-    def __init__(self, topic: Topic, log: Log, clock: Clock) -> None:
+    def __init__(self, topic: Topic, log: Log, clock: Clock, codec: Codec | None = None) -> None:
         self._topic = topic
         self._log = log
         self._clock = clock
-        self._drafts = Drafts(topic)
+        self._drafts = Drafts(topic, codec)
         self._writer: LogWriter = log.writer(topic.name)
         self._failures: list[tuple[Receipt, EverwhenError]] = []
         self._failed = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
 from everwhen.ports.continuity import Applied
@@ -25,6 +25,9 @@ from everwhen.worker.patience import Patience, no_patience
 from everwhen.worker.quarantine import Window
 from everwhen.worker.requests import cross_out, decide
 from everwhen.worker.suspicion import Breaker, Suspicion, convicted, portions
+
+if TYPE_CHECKING:
+    from everwhen.event.codec import SchemaIds
 
 _log = logging.getLogger("everwhen.worker")
 _traces = logging.getLogger("everwhen.worker.traceback")
@@ -95,6 +98,7 @@ class Projector:
     :param patience: with the store when a batch fails and it may pass; none if left out.
     :param observer: is told of each batch that was committed.
     :param address: of the log, for traces.
+    :param ids: a schema registry.
 
     Used by one thread.
     """
@@ -110,6 +114,7 @@ class Projector:
         patience: Patience | None = None,
         observer: Observer | None = None,
         address: str = "",
+        ids: SchemaIds | None = None,
     ) -> None:
         self._observer = observer or Observer()
         self._tracing = BatchTracing(address, projection.topic.name, projection.name)
@@ -117,7 +122,7 @@ class Projector:
         self._topic = projection.topic.name
         self._limit = limit_share
         folder = CheckingFolder(projection) if check_handlers else Folder(projection)
-        self._rules = Rules(Intake(projection), folder, depth, projection.late)
+        self._rules = Rules(Intake(projection, ids), folder, depth, projection.late)
         self._patience = patience or no_patience()
         self._breaker = Breaker(store, self._patience)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everwhen.event import headers
 from everwhen.instants import Micros
@@ -18,6 +18,9 @@ from everwhen.worker.intake import Intake
 from everwhen.worker.quarantine import record_of
 from everwhen.worker.settings import WorkerSettings
 from everwhen.worker.worker import blueprint
+
+if TYPE_CHECKING:
+    from everwhen.event.codec import SchemaIds
 
 _SOURCE = "everwhen:roll-back"
 """Where a record comes from whose own headers are not kept."""
@@ -38,6 +41,7 @@ def roll_back(
     reason: str,
     *,
     generation: int | None = None,
+    ids: SchemaIds | None = None,
 ) -> RolledBack:
     """Remove everything that the records from an offset on did, in one transaction.
 
@@ -46,11 +50,12 @@ def roll_back(
 
     :param projection: its code; the one that built what the store holds.
     :param generation: the number of the one that goes back; as for a worker if left out.
+    :param ids: a schema registry, for records that are kept aside and name a schema of it.
     :raises ArgumentError: if the partition stands in front of the offset, or is not there.
     :raises GenerationMismatch: if other code built what the store holds.
     :raises UnknownSchema: if a stored event was written with a schema that is not among the contracts.
     """
-    rules = Rules(Intake(projection), Folder(projection), WorkerSettings().depth, projection.late)
+    rules = Rules(Intake(projection, ids), Folder(projection), WorkerSettings().depth, projection.late)
     count = 0
     store.find(projection.name, generation)  # as preparing would make what is not there
     continuity = store.continuity(projection.name, store.prepare(blueprint(projection), generation).number)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from everwhen.errors import UnknownSchema
+from everwhen.errors import SchemaOutOfReach, UnknownSchema
 from everwhen.event import Topic
 from everwhen.positions import Position
 from everwhen.worker.lines import place_of
@@ -62,13 +63,17 @@ class SchemaWatch:
         if self._newer.look():
             self._waits[owned.partition] = wait
             return 0.0
-        left = wait.began + self._patience - now
+        away = isinstance(error, SchemaOutOfReach)
+        if away:  # nobody can say that it is unknown: that wait has not begun
+            wait = wait._replace(began=now)
+        left = math.inf if away else wait.began + self._patience - now
         if left <= 0:
             self._waits.pop(owned.partition, None)
             raise self._too_long(error) from error
         if not wait.attempts:
             place = place_of(owned.claim.generation.topic, owned.partition, offset)
-            _log.warning("schema.awaited for up to %g s; its partition stands: %s", self._patience, error, extra=place)
+            bound = "as long as its registry is away" if away else f"up to {self._patience:g} s"
+            _log.warning("schema.awaited for %s; its partition stands: %s", bound, error, extra=place)
         self._waits[owned.partition] = wait._replace(attempts=wait.attempts + 1)
         return min(left, _LONGEST, _SHORTEST * 2.0 ** min(wait.attempts, _DOUBLINGS))
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from everwhen.errors import (
     ArgumentError,
@@ -37,6 +37,9 @@ from everwhen.worker.projector import Owned, Projector
 from everwhen.worker.retention import RetentionWatch
 from everwhen.worker.schemas import SchemaWatch
 from everwhen.worker.settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from everwhen.event.codec import SchemaIds
 
 _log = logging.getLogger("everwhen.worker")
 _WAIT_SECONDS = 0.5
@@ -68,6 +71,7 @@ class Worker:
     :param generation: the number of the one to write; see :meth:`everwhen.ports.store.Store.prepare`.
     :param clock: tells how long an idle partition has been quiet; no record's time comes from it.
     :param observer: is told what the worker does; see :class:`~everwhen.worker.Observer`.
+    :param ids: a schema registry, for records that name a schema of it.
 
     One object runs once, in one thread; only :meth:`stop` may be called from others and from signal handlers.
     """
@@ -83,8 +87,10 @@ class Worker:
         generation: int | None = None,
         clock: Clock,
         observer: Observer | None = None,
+        ids: SchemaIds | None = None,
     ) -> None:
         self._projection = projection
+        self._ids = ids
         self._log = log
         self._store = store
         self._settings = settings
@@ -180,6 +186,7 @@ class Worker:
             patience=self._patience,
             observer=self._observer,
             address=self._log.address,
+            ids=self._ids,
         )
         generation = self._patience.insist(lambda: self._store.prepare(blueprint(projection), self._number))
         patience = Patience(self._outage, lambda: self._stopping)
