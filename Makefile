@@ -11,7 +11,8 @@ STORE ?= sqlite:///.demo/store.db
 RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test axes mutants simulate torture torture-outbox check fuzz bench-time bench-rebuild bench-memory bench-outbox parts clean
+.PHONY: help setup demo test axes mutants simulate torture torture-outbox verdicts check fuzz
+.PHONY: bench-time bench-rebuild bench-memory bench-outbox parts clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +54,9 @@ torture-outbox: setup ## Kill relays while writers commit and roll back, on Kafk
 
 fuzz: setup ## Read hostile bytes for some minutes and compare with the specification; MINUTES=10
 	@$(BIN)/python -m tests.event.hostile --minutes $(or $(MINUTES),10)
+
+verdicts: setup ## Ask a real registry about generated pairs of schemas, and explain where it differs; PAIRS=5000
+	@$(BIN)/python -m tests.registry.verdicts --pairs $(or $(PAIRS),5000)
 
 check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff check .
