@@ -12,7 +12,7 @@ RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test axes mutants simulate torture torture-outbox verdicts check fuzz
-.PHONY: bench-time bench-rebuild bench-memory bench-outbox parts clean
+.PHONY: bench bench-quick bench-time bench-rebuild bench-memory bench-outbox parts clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ check: setup ## Lint, format check, types, import rules
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy sdk/everwhen examples benchmarks tests
 	$(BIN)/lint-imports
+
+bench: parts ## Measure everything side by side and write the tables of docs/performance.md; FIGURES='publish_vs_raw'
+	$(BIN)/python -m benchmarks $(FIGURES)
+
+bench-quick: parts ## The same with few events, in three minutes: shows that it works, not how fast it is
+	$(BIN)/python -m benchmarks --quick $(FIGURES)
 
 bench-time: setup ## Measure history in the wrong order, questions, and what the second time axis costs
 	$(BIN)/python -m benchmarks.file_order --store sqlite --aircraft 1000

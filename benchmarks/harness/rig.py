@@ -1,0 +1,92 @@
+"""What a benchmark runs on: a real broker and a real database, started when they are first asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Final, Self, TypeVar
+
+from benchmarks.harness.figure import ROUNDS
+from everwhen.testing.parts import Kafka, Postgres, start_kafka, start_postgres
+
+P = TypeVar("P")
+STATE: Final = Path(__file__).parents[2] / ".bench"
+"""Where environments and jars of peers are kept from run to run."""
+
+
+class Unavailable(Exception):
+    """A peer or a part cannot be had here; its message says what is missing. The figure is then left out."""
+
+
+class Rig:
+    """The parts of one run of the suite; leaving the ``with`` block ends them. Used by one thread.
+
+    :ivar quick: fewer events, so that everything ends within three minutes; figures then only say that it works.
+    :ivar rounds: how often each side runs.
+    :ivar directory: for files, gone at the end.
+    """
+
+    def __init__(self, *, quick: bool = False, rounds: int = ROUNDS) -> None:
+        self.quick = quick
+        self.rounds = rounds
+        self._stack = ExitStack()
+        self._numbers = count(1)
+        self.directory = Path(self._stack.enter_context(TemporaryDirectory(prefix="everwhen-bench-")))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @cached_property
+    def kafka(self) -> Kafka:
+        """A broker; started once."""
+        broker = self._stack.enter_context(start_kafka())
+        if broker.address.kind == "mock":
+            raise Unavailable("no real Kafka broker: python -m everwhen.testing.parts fetch")
+        return broker
+
+    @cached_property
+    def postgres(self) -> Postgres:
+        """A database server with its default settings; started once."""
+        return self._stack.enter_context(start_postgres())
+
+    @property
+    def log(self) -> str:
+        """The broker's URL."""
+        return self.kafka.address.url
+
+    @property
+    def kafka_version(self) -> str:
+        """The broker's version."""
+        return self.kafka.address.version or "unknown"
+
+    @property
+    def postgres_version(self) -> str:
+        """The server's version."""
+        return self.postgres.address.version
+
+    @contextmanager
+    def database(self) -> Iterator[str]:
+        """Make an empty PostgreSQL database; yield its URL; drop it at the end."""
+        url = self.postgres.database()
+        try:
+            yield url
+        finally:
+            self.postgres.address.drop(url)
+
+    def file(self, suffix: str) -> Path:
+        """Return the path of one more file, which is not there yet."""
+        return self.directory / f"{next(self._numbers)}{suffix}"
+
+    def keep(self, part: AbstractContextManager[P]) -> P:
+        """Enter a context that is left when the run ends."""
+        return self._stack.enter_context(part)

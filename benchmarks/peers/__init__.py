@@ -1,0 +1,1 @@
+"""What a user could pick instead, doing the same work."""
