@@ -11,6 +11,8 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
+from confluent_kafka.admin import AdminClient
+
 from benchmarks.harness.figure import ROUNDS
 from everwhen.testing.parts import Kafka, Postgres, start_kafka, start_postgres
 
@@ -82,6 +84,11 @@ class Rig:
             yield url
         finally:
             self.postgres.address.drop(url)
+
+    def delete_topic(self, topic: str) -> None:
+        """Have the broker forget a topic, so that its disk is not filled."""
+        admin = AdminClient({"bootstrap.servers": self.kafka.address.bootstrap, "log_level": 3})
+        admin.delete_topics([topic])[topic].result()
 
     def file(self, suffix: str) -> Path:
         """Return the path of one more file, which is not there yet."""
