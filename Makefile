@@ -12,7 +12,7 @@ RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test axes mutants simulate torture torture-outbox verdicts check fuzz
-.PHONY: bench bench-quick bench-time bench-rebuild bench-memory bench-outbox parts clean
+.PHONY: bench bench-quick bench-time bench-rebuild bench-memory bench-outbox parts peers clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,11 +64,15 @@ check: setup ## Lint, format check, types, import rules
 	$(BIN)/mypy sdk/everwhen examples benchmarks tests
 	$(BIN)/lint-imports
 
-bench: parts ## Measure everything side by side and write the tables of docs/performance.md; FIGURES='publish_vs_raw'
+bench: parts peers ## Measure everything side by side, in 20 minutes, and write the page on it; FIGURES='publish_vs_raw'
 	$(BIN)/python -m benchmarks $(FIGURES)
 
-bench-quick: parts ## The same with few events, in three minutes: shows that it works, not how fast it is
+bench-quick: parts peers ## The same with few events, in three minutes: shows that it works, not how fast it is
 	$(BIN)/python -m benchmarks --quick $(FIGURES)
+
+# A peer that cannot be had is left out of the tables, with the reason.
+peers: setup
+	@$(BIN)/python -m benchmarks.peers
 
 bench-time: setup ## Measure history in the wrong order, questions, and what the second time axis costs
 	$(BIN)/python -m benchmarks.file_order --store sqlite --aircraft 1000
@@ -89,5 +93,5 @@ parts: setup ## Fetch the jars of Kafka and of the schema registry once, into th
 	@$(BIN)/python -m everwhen.testing.parts fetch || echo "going on without all jars"
 
 clean: ## Remove what the targets made, .venv too
-	rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .demo .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find sdk examples benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

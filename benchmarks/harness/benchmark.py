@@ -10,7 +10,12 @@ from typing import Final
 from benchmarks.harness.figure import Cannot, Outcome, Promise
 from benchmarks.harness.rig import Rig
 
-MODULES: Final = ("benchmarks.figures.start",)
+MODULES: Final = (
+    "benchmarks.figures.start",
+    "benchmarks.figures.publish",
+    "benchmarks.figures.project",
+    "benchmarks.figures.year",
+)
 """Each has one :class:`Benchmark` named ``BENCHMARK``. They run, and are shown, in this order."""
 
 

@@ -1,0 +1,101 @@
+"""Projecting by one process: a worker, and what does the same, or less, by hand or with another library."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Final
+
+from benchmarks.harness.benchmark import Benchmark
+from benchmarks.harness.figure import Cannot, Outcome, Promise, at_least
+from benchmarks.harness.machine import sqlite_version, versions
+from benchmarks.harness.rig import Rig, Unavailable
+from benchmarks.harness.turns import in_turns
+from benchmarks.peers import quix
+from benchmarks.projecting import limit, rate, worker
+from benchmarks.workload import BEGINNING, FEW, beginning, part, publish
+
+WORKER: Final = "`Worker` on PostgreSQL, one process"
+POSTGRES: Final = Promise(
+    "project_pg_vs_raw",
+    "events projected into PostgreSQL, the same rows on both sides",
+    "events/s",
+    at_least(0.8),
+    WORKER,
+    "consumer, fastavro, pydantic and `COPY` by hand (`limits/postgres.py`)",
+)
+SQLITE: Final = Promise(
+    "project_sqlite_vs_raw",
+    "the same into SQLite",
+    "events/s",
+    at_least(0.8),
+    "`Worker` on SQLite, one process",
+    "the same by hand (`limits/sqlite.py`)",
+)
+QUIX: Final = Promise(
+    "project_vs_quix",
+    "events folded, exactly once",
+    "events/s",
+    at_least(1.2),
+    WORKER,
+    "Quix Streams, stateful `apply`, one process",
+)
+HISTORY: Final = Promise(
+    "history_cost",
+    "what keeping history costs",
+    "events/s",
+    at_least(0.6),
+    WORKER,
+    "the latest state of each entity only, by hand (`limits/latest.py`)",
+)
+CANNOT: Final = (
+    Cannot("Quix Streams", "state at an instant", "a state is a key's latest value"),
+    Cannot("Quix Streams", "asking from outside", "state is read inside the callback, for the key that is processed"),
+    Cannot("Quix Streams", "late events", "they are folded last, wherever they belong"),
+)
+
+
+def measure(rig: Rig) -> Iterator[Outcome]:
+    """Project the beginning of the year, everything on the same topic."""
+    number = FEW if rig.quick else BEGINNING
+    publish(rig.log, part, beginning(number))
+
+    def on_postgres(run: Callable[[str], float]) -> float:
+        with rig.database() as store:
+            return run(store)
+
+    def on_sqlite(run: Callable[[str], float]) -> float:
+        return run(f"sqlite:///{rig.file('.db')}")
+
+    def by_worker(store: str) -> float:
+        return rate(worker(part.name, rig.log, store))
+
+    def by_hand(kind: str, store: str) -> float:
+        return limit(kind, part.name, rig.log, store, number)
+
+    sides: dict[str, Callable[[], float]] = {
+        "worker, PostgreSQL": partial(on_postgres, by_worker),
+        "by hand, PostgreSQL": partial(on_postgres, partial(by_hand, "postgresql")),
+        "latest, PostgreSQL": partial(on_postgres, partial(by_hand, "latest")),
+        "worker, SQLite": partial(on_sqlite, by_worker),
+        "by hand, SQLite": partial(on_sqlite, partial(by_hand, "sqlite")),
+    }
+    try:
+        peer = quix.Peer(rig)
+        sides["Quix"] = partial(peer.rate, part.name, number)
+    except Unavailable as reason:
+        yield QUIX.missing(str(reason))
+    found = in_turns(sides, rig.rounds)
+    note = f"{number:,} events"
+    common = ["confluent-kafka", "fastavro", "pydantic", "SQLAlchemy", "psycopg"]
+    server = versions(common, Kafka=rig.kafka_version, PostgreSQL=rig.postgres_version)
+    ours = found["worker, PostgreSQL"]
+    yield POSTGRES.measured(ours, found["by hand, PostgreSQL"], versions=server, note=note)
+    file = versions(common[:-1], Kafka=rig.kafka_version, SQLite=sqlite_version())
+    yield SQLITE.measured(found["worker, SQLite"], found["by hand, SQLite"], versions=file, note=note)
+    if "Quix" in found:
+        yield QUIX.measured(ours, found["Quix"], versions=server | {"Quix Streams": peer.version}, note=note)
+    yield HISTORY.measured(ours, found["latest, PostgreSQL"], versions=server, note=note)
+
+
+BENCHMARK = Benchmark((POSTGRES, SQLITE, QUIX, HISTORY), measure, CANNOT)
