@@ -75,14 +75,14 @@ def publish(log: str, order: str, number: int) -> None:
                 publisher.publish(entity_id, event, occurred_at=occurred_at, event_id=event_id)
 
 
-def project(log: str, store: str, number: int, partition: int) -> Turn:
-    """Project one partition of a log."""
+def project(log: str, store: str, number: int, partition: int | None) -> Turn:
+    """Project one partition of a log, or all of them."""
     gc.set_threshold(50_000, 20, 100)  # as the command `everwhen worker` does
     usual, share = WorkerSettings(), number / AIRCRAFT
     settings = WorkerSettings(
-        partitions=[partition],
+        partitions=range(flights.partitions) if partition is None else [partition],
         batch_records=round(usual.batch_records * share),
-        buffer_bytes=round(usual.buffer_bytes * share / flights.partitions),
+        buffer_bytes=round(usual.buffer_bytes * share / (flights.partitions if partition is not None else 1)),
     )
     began, cpu = time.perf_counter(), time.process_time()
     with Worker(aircraft, log, store, settings=settings) as worker:

@@ -15,6 +15,7 @@ MODULES: Final = (
     "benchmarks.figures.publish",
     "benchmarks.figures.project",
     "benchmarks.figures.year",
+    "benchmarks.figures.late",
 )
 """Each has one :class:`Benchmark` named ``BENCHMARK``. They run, and are shown, in this order."""
 
