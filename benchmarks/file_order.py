@@ -25,9 +25,9 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from examples.flights.data import events
 from examples.flights.model import aircraft, flights
-from examples.flights.processes import peak_memory
 from sqlalchemy import Table, create_engine, func, select
 
+from benchmarks.harness.process import peak_memory
 from benchmarks.places import MakeStore, bytes_of, empty_stores
 from everwhen import Publisher, Reader, Worker
 from everwhen.projection import Tally

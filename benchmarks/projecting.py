@@ -14,9 +14,8 @@ from typing import Any, Final, NamedTuple, TypeAlias
 
 from examples.flights.model import SCHEMAS, flights
 from examples.flights.model import aircraft as year
-from examples.flights.processes import peak_memory
 
-from benchmarks.harness.process import alone, together
+from benchmarks.harness.process import alone, peak_memory, together
 from benchmarks.limits.fold import Fold
 from benchmarks.limits.latest import LatestFold, LatestSink
 from benchmarks.limits.postgres import PostgresSink
