@@ -20,6 +20,16 @@ P = TypeVar("P")
 STATE: Final = Path(__file__).parents[2] / ".bench"
 """Where environments and jars of peers are kept from run to run."""
 
+_SERVER_JAVA: Final = (
+    "-Xms1g",
+    "-Xmx1g",
+    "-XX:-UseSerialGC",
+    "-XX:+UseG1GC",
+    "-XX:MaxGCPauseMillis=20",
+    "-XX:TieredStopAtLevel=4",
+)
+"""As Kafka's own start script has it: brokers of tests are set up to start fast, and these are to run fast."""
+
 
 class Unavailable(Exception):
     """A peer or a part cannot be had here; its message says what is missing. The figure is then left out."""
@@ -51,7 +61,7 @@ class Rig:
     @cached_property
     def kafka(self) -> Kafka:
         """A broker; started once."""
-        broker = self._stack.enter_context(start_kafka())
+        broker = self._stack.enter_context(start_kafka(java_options=_SERVER_JAVA))
         if broker.address.kind == "mock":
             raise Unavailable("no real Kafka broker: python -m everwhen.testing.parts fetch")
         return broker

@@ -8,7 +8,7 @@ protocol but has no admin API, no ``offsets_for_times``, shows aborted records a
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from everwhen.testing.parts import sources
@@ -23,7 +23,7 @@ from everwhen.testing.parts.settings import wait_for_broker
 from everwhen.testing.parts.sources import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 ENVIRONMENT = "EVERWHEN_TEST_KAFKA"
 
@@ -72,15 +72,20 @@ class Kafka(sources.Running):
 
 
 def start_kafka(
-    *, nodes: Literal[1, 3] = 1, config: Mapping[str, object] | None = None, kinds: Collection[KafkaKind] = KINDS
+    *,
+    nodes: Literal[1, 3] = 1,
+    config: Mapping[str, object] | None = None,
+    kinds: Collection[KafkaKind] = KINDS,
+    java_options: Sequence[str] = (),
 ) -> Kafka:
     """Start, or find, a broker and return once it answers.
 
     ``config`` adds to the broker's configuration; with three ``nodes`` everything is replicated three times. A broker
     from the environment is taken as it is. Only the sources named in ``kinds`` are used; a fault test that wants to
-    kill nodes asks for ``("jars",)``. Raises `PartsError` saying what is missing.
+    kill nodes asks for ``("jars",)``. ``java_options`` are for a broker from jars, whose Java is otherwise set up to
+    start fast and stay small, not to run for long. Raises `PartsError` saying what is missing.
     """
-    return sources.start("Kafka broker", _sources(nodes, dict(config or {}), kinds))
+    return sources.start("Kafka broker", _sources(nodes, dict(config or {}), kinds, tuple(java_options)))
 
 
 def plan_kafka(kinds: Collection[KafkaKind] = KINDS) -> str:
@@ -88,7 +93,9 @@ def plan_kafka(kinds: Collection[KafkaKind] = KINDS) -> str:
     return sources.plan("Kafka broker", _sources(1, {}, kinds))
 
 
-def _sources(nodes: int, config: dict[str, object], kinds: Collection[KafkaKind]) -> list[Source[Kafka]]:
+def _sources(
+    nodes: int, config: dict[str, object], kinds: Collection[KafkaKind], java_options: tuple[str, ...] = ()
+) -> list[Source[Kafka]]:
     if (bootstrap := os.environ.get(ENVIRONMENT)) and "environment" in kinds:
         return [Source("environment", lambda: f"Kafka ({ENVIRONMENT})", lambda _reasons: _found(bootstrap))]
     return [
@@ -96,7 +103,7 @@ def _sources(nodes: int, config: dict[str, object], kinds: Collection[KafkaKind]
         for source in (
             sources.unset(ENVIRONMENT),
             Source("docker", lambda: _look_for_docker(nodes), lambda reasons: _from_docker(config, reasons)),
-            Source("jars", _look_for_jars, lambda reasons: _from_jars(nodes, config, reasons)),
+            Source("jars", _look_for_jars, lambda reasons: _from_jars(nodes, config, java_options, reasons)),
             Source("mock", _look_for_mock, lambda reasons: _mock(nodes, reasons)),
         )
         if source.kind in kinds
@@ -146,9 +153,10 @@ def _look_for_jars() -> str:
     return f"Apache Kafka {KAFKA_VERSION} (jars, JVM {java.version})"
 
 
-def _from_jars(nodes: int, config: dict[str, object], reasons: tuple[str, ...]) -> Kafka:
+def _from_jars(nodes: int, config: dict[str, object], java_options: tuple[str, ...], reasons: tuple[str, ...]) -> Kafka:
     java = find_java()
-    cluster = Cluster(program(java, fetch_jars()), nodes=nodes, config=config)
+    broker = program(java, fetch_jars())
+    cluster = Cluster(replace(broker, options=(*broker.options, *java_options)), nodes=nodes, config=config)
     cluster.start()
     means = f"Apache Kafka {KAFKA_VERSION} (jars, JVM {java.version})"
     return Kafka(KafkaAddress(cluster.bootstrap, "jars", KAFKA_VERSION, means, reasons), cluster.stop, cluster.nodes)
