@@ -52,15 +52,21 @@ def _measure(benchmarks: Sequence[Benchmark], rig: Rig) -> Iterator[Outcome]:
         names = ", ".join(promise.name for promise in benchmark.promises)
         print(f"{names}:", file=sys.stderr, flush=True)
         began = time.monotonic()
-        try:
-            for outcome in benchmark.measure(rig):
-                print(_line(outcome), flush=True)
-                yield outcome
-        except Unavailable as reason:
-            for promise in benchmark.promises:
-                print(_line(missing := promise.missing(str(reason))), flush=True)
-                yield missing
+        for outcome in outcomes(benchmark, rig):
+            print(_line(outcome), flush=True)
+            yield outcome
         print(f"  {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+def outcomes(benchmark: Benchmark, rig: Rig) -> Iterator[Outcome]:
+    """Yield an outcome for each promise; what cannot be had here leaves those without a figure that need it."""
+    left = list(benchmark.promises)
+    try:
+        for outcome in benchmark.measure(rig):
+            left.remove(outcome.promise)
+            yield outcome
+    except Unavailable as reason:
+        yield from (promise.missing(str(reason)) for promise in left)
 
 
 def _line(outcome: Outcome) -> str:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, Self
 
 from confluent_kafka.admin import AdminClient
 
 from benchmarks.harness.figure import ROUNDS
-from everwhen.testing.parts import Kafka, Postgres, start_kafka, start_postgres
+from everwhen.testing.parts import Kafka, PartsError, Postgres, start_kafka, start_postgres
+from everwhen.testing.parts.kafka import REAL_KINDS
 
-P = TypeVar("P")
 STATE: Final = Path(__file__).parents[2] / ".bench"
 """Where environments and jars of peers are kept from run to run."""
 
@@ -61,15 +61,18 @@ class Rig:
     @cached_property
     def kafka(self) -> Kafka:
         """A broker; started once."""
-        broker = self._stack.enter_context(start_kafka(java_options=_SERVER_JAVA))
-        if broker.address.kind == "mock":
-            raise Unavailable("no real Kafka broker: python -m everwhen.testing.parts fetch")
-        return broker
+        try:
+            return self._stack.enter_context(start_kafka(kinds=REAL_KINDS, java_options=_SERVER_JAVA))
+        except PartsError as error:
+            raise Unavailable(str(error)) from error
 
     @cached_property
     def postgres(self) -> Postgres:
         """A database server with its default settings; started once."""
-        return self._stack.enter_context(start_postgres())
+        try:
+            return self._stack.enter_context(start_postgres())
+        except PartsError as error:
+            raise Unavailable(str(error)) from error
 
     @property
     def log(self) -> str:
@@ -103,7 +106,3 @@ class Rig:
     def file(self, suffix: str) -> Path:
         """Return the path of one more file, which is not there yet."""
         return self.directory / f"{next(self._numbers)}{suffix}"
-
-    def keep(self, part: AbstractContextManager[P]) -> P:
-        """Enter a context that is left when the run ends."""
-        return self._stack.enter_context(part)

@@ -11,7 +11,7 @@ from benchmarks.peers import quix, streams
 
 def main() -> None:
     """Prepare each peer; say why where one cannot be had."""
-    peers: tuple[Callable[[], None], ...] = (quix.prepare, streams.prepare)
+    peers: tuple[Callable[[], None], ...] = (quix.ENVIRONMENT.prepare, streams.prepare)
     for prepare in peers:
         try:
             prepare()

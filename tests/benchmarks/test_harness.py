@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from benchmarks.__main__ import outcomes
 from benchmarks.harness import chart, page
 from benchmarks.harness.benchmark import Benchmark, chosen, load
-from benchmarks.harness.figure import Cannot, Figure, Promise, Spread, at_least, at_most
+from benchmarks.harness.figure import Cannot, Figure, Missing, Outcome, Promise, Spread, at_least, at_most
 from benchmarks.harness.results import Result, Results, Setting
+from benchmarks.harness.rig import Rig, Unavailable
 from benchmarks.harness.table import number, render
 from benchmarks.harness.turns import in_turns
 
@@ -146,6 +149,19 @@ def test_the_benchmarks_of_the_figures_named_are_chosen() -> None:
     assert chosen([one, two], ["rss_worker_mb"]) == [two]
     with pytest.raises(ValueError, match="there is no figure speed; there are publish_vs_raw"):
         chosen([one, two], ["speed"])
+
+
+def test_what_cannot_be_had_leaves_out_only_the_figures_that_need_it() -> None:
+    """Those that were measured before stay, and the reason is told for the others."""
+
+    def measure(rig: Rig) -> Iterator[Outcome]:
+        yield FASTER.measured([1, 1, 1], [1, 1, 1], versions={})
+        raise Unavailable("no Java")
+
+    with Rig() as rig:
+        found = list(outcomes(Benchmark((FASTER, OTHER), measure), rig))
+    assert [each.promise for each in found] == [FASTER, OTHER]
+    assert found[1] == Missing(OTHER, "no Java")
 
 
 def test_the_documentation_shows_the_committed_results() -> None:
