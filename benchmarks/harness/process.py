@@ -10,9 +10,12 @@ import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 R = TypeVar("R")
+_IMPORTED: Final = ["everwhen", "everwhen.kafka", "everwhen.local", "everwhen.sql", "psycopg", "examples.flights.model"]
+"""What nearly every side needs. Processes are forked from one that has done nothing but import it, which saves a second
+each; so they share no client, no connection and no state."""
 
 
 def alone(work: Callable[[], R]) -> R:
@@ -22,7 +25,8 @@ def alone(work: Callable[[], R]) -> R:
 
 def together(works: Sequence[Callable[[], R]]) -> list[R]:
     """Do several things at once, each in a fresh process."""
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_IMPORTED)
     with ProcessPoolExecutor(len(works), context, initializer=_prepare) as processes:
         return [each.result() for each in [processes.submit(work) for work in works]]
 
