@@ -7,7 +7,7 @@ import subprocess
 import venv
 from pathlib import Path
 
-from benchmarks.harness.rig import STATE, Unavailable
+from benchmarks.harness.rig import MOST_SECONDS, STATE, Unavailable
 
 
 class Environment:
@@ -43,8 +43,10 @@ class Environment:
         """Run its Python; return the last line of its output.
 
         :raises RuntimeError: if it fails.
+        :raises subprocess.TimeoutExpired: if it does not end.
         """
-        done = subprocess.run([self._python, *arguments], capture_output=True, text=True, check=False)
+        command = [self._python, *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MOST_SECONDS)
         if done.returncode:
             raise RuntimeError(f"{self._name} failed: {done.stderr[-2000:]}")
         return done.stdout.splitlines()[-1]

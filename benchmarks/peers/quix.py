@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Final
 
 from examples.flights.model import SCHEMAS
@@ -26,15 +26,11 @@ class Peer:
     def __init__(self, rig: Rig) -> None:
         ENVIRONMENT.prepare()
         self._rig = rig
-        self._numbers = count(1)
         self.version = ENVIRONMENT.version("quixstreams")
 
     def rate(self, topic: str, events: int) -> float:
-        """Fold the events of a topic; return events a second, from the first event to the last one.
-
-        Its last commit is not in the time: it comes when it is stopped, with all that stopping takes.
-        """
-        directory, group = self._rig.file(""), f"quix-{next(self._numbers)}"
+        """Fold the events of a topic; return events a second, from the first event to the last commit."""
+        directory, group = self._rig.file(""), f"quix-{token_hex(4)}"
         where = (self._rig.kafka.address.bootstrap, topic, str(SCHEMAS), str(directory), group)
         seconds: float = json.loads(ENVIRONMENT.run(str(_HERE / "quix_worker.py"), *where, str(events)))
         shutil.rmtree(directory, ignore_errors=True)

@@ -1,7 +1,7 @@
 """The fold of the flights in Quix Streams: a stateful ``apply`` with exactly once. Runs in an environment of its own.
 
 Usage: ``python quix_worker.py BOOTSTRAP TOPIC SCHEMAS STATE_DIRECTORY GROUP EVENTS``; prints the seconds from the first
-event to the last one, as JSON.
+event to the last commit, as JSON.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import fastavro
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from quixstreams import Application
 from quixstreams.models import Deserializer
+from quixstreams.processing import ProcessingContext
 
 _NEW = {
     "airport": None,
@@ -78,6 +79,7 @@ def main(bootstrap: str, topic: str, schemas: str, directory: str, group: str, e
     )
     source = app.topic(topic, value_deserializer=SingleObject(Path(schemas)), key_deserializer="str")
     total, done, began, ended = int(events), 0, 0.0, 0.0
+    commit_as_ever = ProcessingContext.commit_checkpoint
 
     def step(event: dict[str, Any], state: Any) -> dict[str, Any]:
         nonlocal done, began, ended
@@ -86,10 +88,17 @@ def main(bootstrap: str, topic: str, schemas: str, directory: str, group: str, e
         state.set("state", folded)
         done += 1
         if done == total:
-            ended = time.perf_counter()
             app.stop()
         return folded
 
+    def commit(context: ProcessingContext, force: bool = False, **options: Any) -> None:
+        nonlocal ended
+        commit_as_ever(context, force=force, **options)
+        # Stopping begins with a commit, which may be of half the work: one comes every 5 s.
+        if done == total and force:
+            ended = ended or time.perf_counter()
+
+    ProcessingContext.commit_checkpoint = commit
     app.dataframe(source).apply(step, stateful=True)
     app.run()
     print(json.dumps(ended - began))

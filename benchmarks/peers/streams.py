@@ -6,13 +6,13 @@ import json
 import shutil
 import subprocess
 from hashlib import sha256
-from itertools import count
 from pathlib import Path
+from secrets import token_hex
 from typing import Final, NamedTuple
 
 from examples.flights.model import SCHEMAS
 
-from benchmarks.harness.rig import STATE, Rig, Unavailable
+from benchmarks.harness.rig import MOST_SECONDS, STATE, Rig, Unavailable
 
 _HERE: Final = Path(__file__).parent / "streams"
 _HOME: Final = STATE / "streams"
@@ -59,7 +59,6 @@ class Peer:
     def __init__(self, rig: Rig) -> None:
         prepare()
         self._rig = rig
-        self._numbers = count(1)
 
     def run(self, topic: str, events: int, threads: int, questions: Path | None = None, seconds: float = 0) -> Streamed:
         """Fold the events of a topic, and then ask.
@@ -67,12 +66,13 @@ class Peer:
         :param questions: a file with a key and an instant in milliseconds a line.
         :param seconds: how long to ask; as long is asked before, unmeasured.
         """
-        directory, application = self._rig.file(""), f"streams-{next(self._numbers)}"
+        directory, application = self._rig.file(""), f"streams-{token_hex(4)}"
         classes = f"{_HOME / 'classes'}:{_HOME / 'lib'}/*"
         where = [self._rig.kafka.address.bootstrap, topic, str(SCHEMAS), str(directory), application]
         what = [str(threads), str(events), *([] if questions is None else [str(questions), str(seconds)])]
         program = ["java", "-cp", classes, "everwhen.bench.Streams"]
-        done = subprocess.run([*program, *where, *what], capture_output=True, text=True, check=False)
+        command = [*program, *where, *what]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=MOST_SECONDS)
         if done.returncode:
             raise RuntimeError(f"Kafka Streams failed: {done.stderr[:2000]}")
         shutil.rmtree(directory, ignore_errors=True)
