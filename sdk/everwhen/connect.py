@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
@@ -165,8 +166,9 @@ class Outbox(_outbox.Outbox):
         notify: bool = True,
         size_limit: int = _outbox.SIZE_LIMIT,
         clock: Clock | None = None,
+        registry: RegistryTarget | None = None,
     ) -> None:
-        """Open an outbox; nothing is connected to.
+        """Open an outbox; the database is not connected to.
 
         :param topic: what may be published.
         :param database: the service's own database: its engine, or a SQLAlchemy URL of SQLite or PostgreSQL; the
@@ -175,11 +177,20 @@ class Outbox(_outbox.Outbox):
             relays look every half second.
         :param size_limit: the largest record that is taken, in bytes of key, value and headers together.
         :param clock: what ``occurred_at`` is when it is left out; the machine's clock by default.
+        :param registry: as for :class:`Publisher`, asked once, now. It cannot be one with the id in a header.
         :raises ContractError: if event classes and contract files do not agree.
-        :raises SettingsError: if the database is none that we know.
+        :raises SchemaNotRegistered: if the registry does not have the newest contract of each.
+        :raises RegistryError: if the registry cannot be asked, and its answers are not on the disk.
+        :raises SettingsError: if the database is none that we know, or the registry cannot be used here.
         """
+        codec, named = topic.codec, find_registry(registry)
+        if named is not None:
+            if named.frame == "header":
+                raise SettingsError("an outbox has no column for a schema's id: give it Registry(..., frame='prefix')")
+            with closing(named.ids(topic.name)) as ids:
+                codec = _codec(topic, named, ids)
         self._tables = open_outbox(database, notify=notify)
-        super().__init__(topic, self._tables, clock or SystemClock(), size_limit)
+        super().__init__(topic, self._tables, clock or SystemClock(), size_limit, codec)
 
     def create_tables(self, connection: Connection | None = None) -> bool:
         """Create the tables of the outbox that are missing; return whether some were.

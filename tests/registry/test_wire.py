@@ -18,10 +18,11 @@ from confluent_kafka.schema_registry import (
 )
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
+from sqlalchemy import create_engine
 
-from everwhen import Publisher, Reader, Topic, Worker, WorkerSettings
-from everwhen.connect import open_log
-from everwhen.errors import SchemaNotRegistered, SchemaOutOfReach, UnknownSchema
+from everwhen import Outbox, Publisher, Reader, Topic, Worker, WorkerSettings
+from everwhen.connect import Relay, open_log
+from everwhen.errors import SchemaNotRegistered, SchemaOutOfReach, SettingsError, UnknownSchema
 from everwhen.event import event_type, headers
 from everwhen.event.contracts import Version
 from everwhen.event.foreign import Always, Field, Foreign
@@ -118,6 +119,28 @@ def test_what_confluents_serializer_writes_is_the_same_bytes(
         },
     )
     assert theirs(PLAIN, context(topic)) == record.value
+
+
+def test_an_outbox_keeps_the_bytes_that_a_publisher_sends(
+    registry: RegistryAddress, topic: Topic, log: str, tmp_path: Path
+) -> None:
+    """With the registry's id in front; an id in a header has no place there, and is refused."""
+    named, engine = registry_of(registry, tmp_path, register=True), create_engine(f"sqlite:///{tmp_path}/service.db")
+    with Publisher(topic, log, registry=named) as publisher:
+        publisher.publish("e", FULL, occurred_at=T0)
+    outbox = Outbox(topic, engine, registry=named)
+    outbox.create_tables()
+    with engine.begin() as connection:
+        outbox.publish(connection, "e", FULL, occurred_at=T0)
+    with Relay(topic, engine, log) as relay:
+        relay.run(until="end")
+    published, relayed = records(topic, log)
+    assert published.value is not None
+    assert published.value[:1] == b"\0"
+    assert published.value == relayed.value
+    with pytest.raises(SettingsError, match="frame='prefix'"):
+        Outbox(topic, engine, registry=registry_of(registry, tmp_path, frame="header"))
+    engine.dispose()
 
 
 def test_a_worker_reads_both_forms_of_the_id_and_stores_neither(

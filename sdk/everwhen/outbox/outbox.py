@@ -17,6 +17,7 @@ from everwhen.publisher.ids import RandomIds, check_id
 from everwhen.tracing import PublishTracing
 
 if TYPE_CHECKING:
+    from everwhen.event.codec import Codec
     from everwhen.sql.outbox import AsyncTransaction, Transaction
 
 SIZE_LIMIT: Final = 999_488
@@ -38,12 +39,19 @@ class Outbox:
     was forked off can go on with it.
     """
 
-    def __init__(self, topic: Topic, writer: OutboxWriter, clock: Clock, size_limit: int = SIZE_LIMIT) -> None:
+    def __init__(
+        self,
+        topic: Topic,
+        writer: OutboxWriter,
+        clock: Clock,
+        size_limit: int = SIZE_LIMIT,
+        codec: Codec | None = None,
+    ) -> None:
         self.topic = topic
         self._writer = writer
         self._clock = clock
         self._limit = size_limit
-        self._drafts = Drafts(topic)
+        self._drafts = Drafts(topic, codec)
         self._random_id = RandomIds().next
         self._tracing = PublishTracing("outbox://", topic.name)
 
