@@ -14,7 +14,6 @@ from sqlalchemy import (
     ScalarSelect,
     Select,
     Subquery,
-    Table,
     TableValuedAlias,
     Text,
     and_,
@@ -70,7 +69,7 @@ class Queries:
         self._tables = GenerationTables(kind, generation.projection, generation.number)
         self._seeks = Seeks(self._tables)
         self._all_marks = _marks(shared, generation)
-        entities = self._tables.entities
+        entities = self._entities = self._tables.entities.alias("e")
         self._head = select(entities).where(entities.c.entity_id == _ENTITY_ID).cte("head")
         self.marks = Statement(lambda: select(self._all_marks), dialect)
         self.about = Statement(self._about, dialect)
@@ -94,7 +93,7 @@ class Queries:
         """The heads' columns, of those entities of the array that have one."""
         self.head = Statement(lambda: _of_entity(entities), dialect)
         """The head's columns; no row if there is none."""
-        self.recorded_since = Statement(lambda: self._recorded_since(self._tables.entities), dialect)
+        self.recorded_since = Statement(lambda: self._recorded_since(entities), dialect)
         """The heads' columns, of those entities that had a record since the past."""
         self.changed_from = Statement(self._changed_from, dialect)
         """From where on an entity changed since the past; null if it did not."""
@@ -191,7 +190,7 @@ class Queries:
         )
 
     def _heads_of(self) -> Select[Any]:
-        given, entities = _given(entity_id=Id), self._tables.entities
+        given, entities = _given(entity_id=Id), self._entities
         return select(*entities.c).select_from(given.join(entities, entities.c.entity_id == given.c.entity_id))
 
     def _one_entity(self, past: bool) -> Question:
@@ -237,7 +236,7 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
 
     The watermark is the later of the last record's and of the instant up to which an idle partition was quiet.
     """
-    table = shared.checkpoints.c
+    table = shared.checkpoints.alias("c").c
     # Where one of them is null the comparison is not true.
     later = case(
         (table.quiet_until > table.watermark, table.quiet_until),
@@ -258,11 +257,11 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     )
 
 
-def _of_entity(table: Table) -> Select[Any]:
+def _of_entity(table: FromClause) -> Select[Any]:
     return select(*table.c).where(table.c.entity_id == _ENTITY_ID)
 
 
-def _discarded(quarantine: Table) -> Select[Any]:
+def _discarded(quarantine: FromClause) -> Select[Any]:
     return _of_entity(quarantine).where(quarantine.c.status == literal_column("'discarded'"))
 
 

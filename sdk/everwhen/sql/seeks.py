@@ -75,9 +75,11 @@ class Seeks:
     """Selects on the tables of one generation, with the columns of ``superseded``: null where they have no meaning."""
 
     def __init__(self, tables: GenerationTables) -> None:
-        self._versions = tables.versions
-        self._superseded = tables.superseded
-        self._heads = tables.entities
+        # Short names: psycopg parses a statement of more than 4,096 characters anew for each question, which takes
+        # longer than the seek.
+        self._versions = tables.versions.alias("v")
+        self._superseded = tables.superseded.alias("s")
+        self._heads = tables.entities.alias("e")
 
     def last(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
         """Select the version that is valid at the instant."""
@@ -94,8 +96,9 @@ class Seeks:
         """
         past, versions = question.past, self._versions.c
         if past is None:
-            rows = self._live(question).where(versions.valid_from > valid_at).order_by(*_ONWARDS)
-            return select(rows.limit(_ONE).subquery("later").c.valid_from.label("valid_to"))
+            rows = select(versions.valid_from.label("valid_to")).where(versions.entity_id == question.entity_id)
+            later = rows.where(versions.valid_from > valid_at)
+            return later.order_by(versions.valid_from.asc(), versions.offset.asc()).limit(_ONE)
         merged = self._merged(question, lambda c: c.valid_from > valid_at, _ONWARDS)
         # What begins out of reach ends the search without an answer. As a bound of the index it would make PostgreSQL
         # expect next to nothing in between, and sort that.
