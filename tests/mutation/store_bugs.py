@@ -283,8 +283,8 @@ _VERSIONS = [
     Bug(
         "an answer is read from tables of whatever version",
         file="sql/found.py",
-        before="if version != str(SCHEMA_VERSION):",
-        after="if not version:",
+        before="if version != SCHEMA_VERSION:",
+        after="if version is None:",
         tests=(_BESIDE + "test_a_reader_of_before_is_told_and_answers_nothing[sqlite]",),
     ),
     Bug(

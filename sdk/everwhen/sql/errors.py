@@ -65,18 +65,30 @@ def translated(address: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except PoolTimeout as error:
-        raise StoreUnavailable(
+    except Exception as error:
+        ours = translation(error, address, doing)
+        if ours is None:
+            raise
+        raise ours from ours.__cause__
+
+
+def translation(error: Exception, address: str, doing: str) -> StoreError | None:
+    """Return what :func:`translated` makes of an error, with its cause; ``None`` if it lets the error pass."""
+    cause: BaseException = error
+    if isinstance(error, PoolTimeout):
+        ours: StoreError = StoreUnavailable(
             f"every connection to {address} was in use while {doing}; allow more (pool_size) or ask less at once"
-        ) from error
-    except SQLAlchemyError as error:
+        )
+    elif isinstance(error, SQLAlchemyError):
         # The wrapper's own text holds the statement's parameters; the driver's error does not.
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-        raise _ours(cause, address, doing) from cause
-    except Exception as error:
-        if not is_database_error(error):
-            raise
-        raise _ours(error, address, doing) from error
+        ours = _ours(cause, address, doing)
+    elif is_database_error(error):
+        ours = _ours(error, address, doing)
+    else:
+        return None
+    ours.__cause__ = cause
+    return ours
 
 
 def is_database_error(error: BaseException) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import starmap
@@ -65,15 +65,32 @@ def basis_of(generation: Generation, text: str | None) -> Basis:
     :raises StoreMismatch: if the tables are of another version.
     """
     version, _, listed = (text or "").partition(";")
-    if version != str(SCHEMA_VERSION):
-        raise mismatch("the store", int(version) if version else None)
+    rows = (mark.split(":") for mark in listed.split(",")) if listed else ()
+    return basis_at(
+        generation,
+        int(version) if version else None,
+        [
+            (int(partition), int(next_offset), int(watermark), trouble)
+            for partition, next_offset, watermark, trouble in rows
+        ],
+    )
+
+
+def basis_at(generation: Generation, version: int | None, rows: Iterable[tuple[int, int, Micros, str]]) -> Basis:
+    """Return the basis that checkpoints make.
+
+    :param version: of the tables; ``None`` if they do not say.
+    :param rows: partition, next offset, watermark, and the class of an error or an empty text.
+    :raises StoreMismatch: if the tables are of another version.
+    """
+    if version != SCHEMA_VERSION:
+        raise mismatch("the store", version)
     marks: dict[int, Mark] = {}
     troubles: list[tuple[int, str]] = []
-    for mark in listed.split(",") if listed else ():
-        partition, next_offset, watermark, trouble = mark.split(":")
-        marks[int(partition)] = Mark(int(next_offset), int(watermark))
+    for partition, next_offset, watermark, trouble in rows:
+        marks[partition] = Mark(next_offset, watermark)
         if trouble:
-            troubles.append((int(partition), trouble))
+            troubles.append((partition, trouble))
     return replace(Basis.of(generation.topic, marks), generation=generation.number, troubles=tuple(sorted(troubles)))
 
 

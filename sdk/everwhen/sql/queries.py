@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import starmap
 from typing import Any
 
@@ -26,10 +27,11 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    type_coerce,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.engine import Dialect
-from sqlalchemy.sql.base import Executable
+from sqlalchemy.sql.base import Executable, ReadOnlyColumnCollection
 from sqlalchemy.types import NullType, TypeEngine
 
 from everwhen.instants import MAX_MICROS
@@ -38,7 +40,7 @@ from everwhen.sql.expressions import POSTGRESQL, Earlier, Joined, MicrosOf, NotB
 from everwhen.sql.seeks import Past, Question, Seeks
 from everwhen.sql.statement import Statement
 from everwhen.sql.tables import GenerationTables, SharedTables
-from everwhen.sql.types import Id, Instant
+from everwhen.sql.types import Id, Instant, JsonText
 
 _ENTITY_ID = bindparam("entity_id", type_=Id)
 _VALID_AT = bindparam("valid_at", type_=Instant)
@@ -69,6 +71,7 @@ class Queries:
         self._tables = GenerationTables(kind, generation.projection, generation.number)
         self._seeks = Seeks(self._tables)
         self._all_marks = _marks(shared, generation)
+        self._records_of_marks = _records_of_marks(shared, generation)
         entities = self._entities = self._tables.entities.alias("e")
         self._head = select(entities).where(entities.c.entity_id == _ENTITY_ID).cte("head")
         self.marks = Statement(lambda: select(self._all_marks), dialect)
@@ -111,12 +114,28 @@ class Queries:
         return select(self._all_marks.label("marks"), *head.c).select_from(_one_row().outerjoin(head, true()))
 
     def _find(self, past: bool) -> Select[Any]:
+        columns, rows = self._found(past)
+        return select(self._all_marks.label("marks"), *columns).select_from(rows)
+
+    def find_stored(self, *, past: bool) -> Select[Any]:
+        """Write what :attr:`find` is with columns as they are stored, and before them the version of the tables and the
+        marks as an array of records: to convert them takes PostgreSQL as long as to find them."""
+        columns, rows = self._found(past)
+        return select(*self._records_of_marks, *map(_stored, columns)).select_from(rows)
+
+    @cached_property
+    def stored_instants(self) -> Sequence[int]:
+        """The places of instants among the columns of :meth:`find_stored`."""
+        columns, _ = self._found(past=False)
+        before = len(self._records_of_marks)
+        return [place for place, each in enumerate(columns, before) if isinstance(each.type, Instant)]
+
+    def _found(self, past: bool) -> tuple[list[ColumnElement[Any]], FromClause]:
+        """Write the head's columns, the row's columns and ``valid_to``, and where they come from: always one row."""
         question, head = self._one_entity(past), self._head
         row = self._seeks.last(question, _VALID_AT).subquery("found")
         valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
-        return select(self._all_marks.label("marks"), *head.c, *row.c, valid_to).select_from(
-            _one_row().outerjoin(head, true()).outerjoin(row, true())
-        )
+        return [*head.c, *row.c, valid_to], _one_row().outerjoin(head, true()).outerjoin(row, true())
 
     def _seek(self, past: bool) -> Select[Any]:
         question = self._one_entity(past)
@@ -236,12 +255,7 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
 
     The watermark is the later of the last record's and of the instant up to which an idle partition was quiet.
     """
-    table = shared.checkpoints.alias("c").c
-    # Where one of them is null the comparison is not true.
-    later = case(
-        (table.quiet_until > table.watermark, table.quiet_until),
-        else_=func.coalesce(table.watermark, table.quiet_until),
-    )
+    table, later = _checkpoints(shared)
     numbers = table.partition, table.next_offset, func.coalesce(MicrosOf(later), literal_column("-1"))
     first, *rest = (cast(number, Text) for number in numbers)
     mark: ColumnElement[str] = first
@@ -255,6 +269,33 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
         .where(table.projection == generation.projection, table.number == generation.number)
         .scalar_subquery()
     )
+
+
+def _records_of_marks(shared: SharedTables, generation: Generation) -> tuple[ScalarSelect[Any], ScalarSelect[Any]]:
+    """Write what :func:`_marks` does as the version and, on PostgreSQL, an array of records."""
+    table, later = _checkpoints(shared)
+    trouble = func.coalesce(table.trouble, literal_column("''", Text))
+    mark = func.row(table.partition, table.next_offset, type_coerce(later, NullType()), trouble)
+    marks = select(func.array_agg(mark, type_=NullType())).where(
+        table.projection == generation.projection, table.number == generation.number
+    )
+    return select(shared.meta.c.schema_version).scalar_subquery(), marks.scalar_subquery()
+
+
+def _checkpoints(shared: SharedTables) -> tuple[ReadOnlyColumnCollection[str, Any], ColumnElement[Any]]:
+    """Return the columns of ``checkpoints``, and the recorded time up to which a partition is covered."""
+    table = shared.checkpoints.alias("c").c
+    # Where one of them is null the comparison is not true.
+    later = case(
+        (table.quiet_until > table.watermark, table.quiet_until),
+        else_=func.coalesce(table.watermark, table.quiet_until),
+    )
+    return table, later
+
+
+def _stored(column: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Take a column as it stands, without the conversion that its type asks for."""
+    return type_coerce(column, NullType()) if isinstance(column.type, Instant | JsonText) else column
 
 
 def _of_entity(table: FromClause) -> Select[Any]:

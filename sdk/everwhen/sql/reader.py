@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf, Changed, EntityRows, Found, StoreJoin, VersionRow
@@ -24,6 +24,9 @@ from everwhen.sql.join import SqlJoin
 from everwhen.sql.queries import Queries
 from everwhen.sql.reached import Reached
 from everwhen.sql.tables import SharedTables
+
+if TYPE_CHECKING:
+    from everwhen.sql.prepared_find import PreparedFind
 
 _FETCHED_AT_ONCE: Final = 500
 
@@ -44,6 +47,7 @@ class SqlReader:
         self._doing = f"reading projection {generation.projection}"
         self._queries = Queries(database.kind, database.dialect, shared, generation)
         self._reached = Reached(database.kind, database.dialect, shared, generation)
+        self._prepared = _make_prepared(self._queries, generation) if database.kind == POSTGRESQL else None
 
     @property
     def generation(self) -> Generation:
@@ -80,10 +84,19 @@ class SqlReader:
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreUnavailable: if the database cannot be reached.
         """
+        prepared = self._prepared
+
+        def question(connection: Any, session: Any) -> Found:
+            if prepared is not None and (found := prepared.find(connection, session, entity_id, as_of)) is not None:
+                return found
+            return self._find(connection, entity_id, as_of)
+
+        return self._database.ask(self._doing, question)
+
+    def _find(self, connection: Any, entity_id: str, as_of: AsOf) -> Found:
         statement, parameters = ask(self._queries.find, as_of, self._generation)
         parameters["entity_id"] = entity_id
-        with self._database.connection(self._doing) as connection:
-            row = statement.run(connection.cursor(), parameters).fetchone()
+        row = statement.run(connection.cursor(), parameters).fetchone()
         basis = basis_of(self._generation, row[0])
         return found_of(basis, head_of(row[1 : 1 + HEAD]), row[1 + HEAD :], as_of, as_of.valid_at)
 
@@ -249,3 +262,10 @@ class SqlReader:
 
     def _marks(self, connection: Any) -> Basis:
         return basis_of(self._generation, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])
+
+
+def _make_prepared(queries: Queries, generation: Generation) -> PreparedFind:
+    # Loaded only when it is needed: a store in SQLite must not ask for PostgreSQL's driver.
+    from everwhen.sql.prepared_find import PreparedFind
+
+    return PreparedFind(queries, generation)
