@@ -67,7 +67,7 @@ class _Ready(NamedTuple):
 
 
 class Prepared:
-    """A statement that gives one row. Thread-safe.
+    """A statement that gives one row or none. Thread-safe.
 
     :param write: gives the statement. An instant that is selected without its conversion is read as microseconds since
         2000, JSON as its text, and an array of records as the bytes that PostgreSQL sends; :func:`records` reads those.
@@ -81,8 +81,8 @@ class Prepared:
 
         :param connection: a ``psycopg.Connection`` in autocommit mode.
         :param session: of this connection.
-        :return: ``None`` if the connection's owner wants no prepared statements, as behind a pooler that shares
-            connections; then nothing was asked.
+        :return: ``None`` if there is none, or the connection's owner wants no prepared statements, as behind a pooler
+            that shares connections; then nothing was asked.
         :raises psycopg.Error: what a cursor would raise.
         """
         ready = self._prepared(connection, session)
@@ -96,11 +96,13 @@ class Prepared:
             assert ready is not None
             return self._run(connection, ready, parameters)
 
-    def _run(self, connection: Any, ready: _Ready, parameters: Mapping[str, Any]) -> list[Any]:
+    def _run(self, connection: Any, ready: _Ready, parameters: Mapping[str, Any]) -> list[Any] | None:
         _, given, formats = self._compiled
         values = [pack(parameters.get(name)) for name, pack in given]
         connection.pgconn.send_query_prepared(ready.name, values, formats, Format.BINARY)
         result = _answer(connection)
+        if not result.ntuples:
+            return None
         reading = ready.reading
         reading.set_pgresult(result, set_loaders=False)
         row: list[Any] = reading.load_row(0, list)

@@ -21,10 +21,10 @@ class PreparedFind:
         self._now = Prepared(lambda: queries.find_stored(past=False))
         self._past = Prepared(lambda: queries.find_stored(past=True))
         self._instants = queries.stored_instants
-        self._last: tuple[tuple[int | None, bytes | None], Basis] | None = None
+        self._last: tuple[tuple[int | None, bytes], Basis] | None = None
 
     def find(self, connection: Any, session: Session, entity_id: str, as_of: AsOf) -> Found | None:
-        """Find it; ``None`` if statements are not to be prepared on this connection.
+        """Find it; ``None`` if there is no such entity, or statements are not to be prepared on this connection.
 
         :raises ArgumentError: if the basis is of another topic.
         :raises StoreMismatch: if the tables are of another version.
@@ -40,12 +40,12 @@ class PreparedFind:
                 row[place] = instant + EPOCH
         return found_of(self._basis(row[0], row[1]), head_of(row[2 : 2 + HEAD]), row[2 + HEAD :], as_of, as_of.valid_at)
 
-    def _basis(self, version: int | None, marks: bytes | None) -> Basis:
+    def _basis(self, version: int | None, marks: bytes) -> Basis:
         """Read the marks; most questions come between two batches and get those of the question before."""
         last, key = self._last, (version, marks)
         if last is not None and last[0] == key:
             return last[1]
-        rows = [(*row[:2], _unix(row[2]), row[3]) for row in records(marks)] if marks is not None else []
+        rows = [(*row[:2], _unix(row[2]), row[3]) for row in records(marks)]
         basis = basis_at(self._generation, version, rows)
         self._last = key, basis
         return basis

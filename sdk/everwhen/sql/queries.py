@@ -114,13 +114,18 @@ class Queries:
         return select(self._all_marks.label("marks"), *head.c).select_from(_one_row().outerjoin(head, true()))
 
     def _find(self, past: bool) -> Select[Any]:
-        columns, rows = self._found(past)
+        columns, found = self._found(past)
+        rows = _one_row().outerjoin(self._head, true()).outerjoin(found, true())
         return select(self._all_marks.label("marks"), *columns).select_from(rows)
 
     def find_stored(self, *, past: bool) -> Select[Any]:
         """Write what :attr:`find` is with columns as they are stored, and before them the version of the tables and the
-        marks as an array of records: to convert them takes PostgreSQL as long as to find them."""
-        columns, rows = self._found(past)
+        marks as an array of records: converting them takes PostgreSQL as long as finding them.
+
+        There is no row where there is no entity: one more join costs a tenth of the question.
+        """
+        columns, found = self._found(past)
+        rows = self._head.outerjoin(found, true())
         return select(*self._records_of_marks, *map(_stored, columns)).select_from(rows)
 
     @cached_property
@@ -131,11 +136,11 @@ class Queries:
         return [place for place, each in enumerate(columns, before) if isinstance(each.type, Instant)]
 
     def _found(self, past: bool) -> tuple[list[ColumnElement[Any]], FromClause]:
-        """Write the head's columns, the row's columns and ``valid_to``, and where they come from: always one row."""
+        """Write the head's columns, the row's columns and ``valid_to``, and what gives the row."""
         question, head = self._one_entity(past), self._head
         row = self._seeks.last(question, _VALID_AT).subquery("found")
         valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
-        return [*head.c, *row.c, valid_to], _one_row().outerjoin(head, true()).outerjoin(row, true())
+        return [*head.c, *row.c, valid_to], row
 
     def _seek(self, past: bool) -> Select[Any]:
         question = self._one_entity(past)
@@ -271,15 +276,14 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     )
 
 
-def _records_of_marks(shared: SharedTables, generation: Generation) -> tuple[ScalarSelect[Any], ScalarSelect[Any]]:
+def _records_of_marks(shared: SharedTables, generation: Generation) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
     """Write what :func:`_marks` does as the version and, on PostgreSQL, an array of records."""
     table, later = _checkpoints(shared)
     trouble = func.coalesce(table.trouble, literal_column("''", Text))
     mark = func.row(table.partition, table.next_offset, type_coerce(later, NullType()), trouble)
-    marks = select(func.array_agg(mark, type_=NullType())).where(
-        table.projection == generation.projection, table.number == generation.number
-    )
-    return select(shared.meta.c.schema_version).scalar_subquery(), marks.scalar_subquery()
+    # Cheaper than an aggregate, and an empty array where that gives null.
+    marks = select(mark).where(table.projection == generation.projection, table.number == generation.number)
+    return select(shared.meta.c.schema_version).scalar_subquery(), func.array(marks.scalar_subquery(), type_=NullType())
 
 
 def _checkpoints(shared: SharedTables) -> tuple[ReadOnlyColumnCollection[str, Any], ColumnElement[Any]]:
