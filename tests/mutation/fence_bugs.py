@@ -229,8 +229,8 @@ _FAILURES = [
     ),
     _database(
         "connections that broke with another are used again",
-        before="                lent.invalidate(error)\n                self.engine.dispose()\n",
-        after="                lent.invalidate(error)\n",
+        before="                    self._kept.pop().invalidate(error)\n            self.engine.dispose()\n",
+        after="                    self._kept.pop().invalidate(error)\n",
         tests=("tests/store/test_connections.py::test_the_siblings_of_a_broken_connection_are_thrown_away",),
     ),
     _engine(
