@@ -33,6 +33,8 @@ def to_micros(value: object, argument: str) -> Micros:
     :raises InstantError: for a naive datetime, a ``date``, a number, a nanosecond-precise subclass (pandas), or
         an instant whose UTC form is outside the years 1 to 9999.
     """
+    if type(value) is datetime and value.tzinfo is UTC:  # nearly always, and all that follows is true of it
+        return (value - EPOCH) // _MICROSECOND
     if not isinstance(value, datetime):
         raise InstantError(
             f"{argument} must be an aware datetime, not {type(value).__name__}; "

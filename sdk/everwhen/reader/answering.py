@@ -13,7 +13,7 @@ from everwhen.positions import Basis, Position
 from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version
 from everwhen.reader.chronicle import Chronicle, predates_pruning, pruned_before
-from everwhen.reader.incomplete import incomplete_of
+from everwhen.reader.incomplete import Incomplete, incomplete_of
 from everwhen.reader.states import States
 
 S = TypeVar("S")
@@ -50,6 +50,7 @@ class Answering(Generic[S]):
             status = self._status(found, row) if good else Status.QUARANTINED
         basis = self.pin(found.marks)
         watermark = _watermark(basis, found.head)
+        incomplete = incomplete_of(found.marks, found.head)
         return Answer(
             entity_id=entity_id,
             valid_at=from_micros(valid_at),
@@ -57,9 +58,9 @@ class Answering(Generic[S]):
             version=None if row is None else self.version(row),
             basis=basis,
             watermark=None if watermark is None else from_micros(watermark),
-            final=self._is_final(status, found),
+            final=self._is_final(status, found, incomplete),
             folded=folded,
-            incomplete=incomplete_of(found.marks, found.head),
+            incomplete=incomplete,
         )
 
     def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
@@ -76,14 +77,15 @@ class Answering(Generic[S]):
                 fold = self._states.folding(entity_id, self._generation)
                 rows, good = chronicle.replayed(fold).history(self._as_of), chronicle.is_good(self._as_of, fold)
             status = self.history_status(found.head, exists=bool(rows)) if good else Status.QUARANTINED
+        incomplete = incomplete_of(found.marks, found.head)
         return History(
             entity_id=entity_id,
             status=status,
             versions=tuple(self.version(row) for row in _visible(_left(rows, found.head, self._as_of))),
             basis=self.pin(found.marks),
-            final=self._is_final(status, found),
+            final=self._is_final(status, found, incomplete),
             folded=folded,
-            incomplete=incomplete_of(found.marks, found.head),
+            incomplete=incomplete,
             pruned_before=pruned_before(found.head),
         )
 
@@ -137,11 +139,13 @@ class Answering(Generic[S]):
             return any(as_of.basis.next_offset(p) > found.marks.next_offset(p) for p in partitions)
         return as_of.known_at is not None and _reached(found) < as_of.known_at
 
-    def _is_final(self, status: Status, found: Found) -> bool:
+    def _is_final(self, status: Status, found: Found, incomplete: Incomplete | None) -> bool:
         """Whether no later record can change the answer to this question."""
-        if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED) or incomplete_of(found.marks, found.head):
-            return False
         as_of = self._as_of
+        if as_of.basis is None and as_of.known_at is None:
+            return False
+        if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED) or incomplete:
+            return False
         # At the watermark itself, another record of the same recorded time may follow.
         return as_of.basis is not None or (as_of.known_at is not None and as_of.known_at < _reached(found))
 

@@ -342,6 +342,8 @@ class Reader(Generic[S]):
         known_at: datetime | None,
         basis: Basis | str | None,
     ) -> AsOf:
+        if known_at is None and basis is None and valid_at is not None:
+            return AsOf(to_micros(valid_at, "valid_at"))
         point = At(valid_at=valid_at, known_at=known_at, basis=basis)
         return as_of(point, self._clock.now(), reader.generation)
 
