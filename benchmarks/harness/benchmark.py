@@ -16,6 +16,9 @@ MODULES: Final = (
     "benchmarks.figures.project",
     "benchmarks.figures.year",
     "benchmarks.figures.late",
+    "benchmarks.figures.ask",
+    "benchmarks.figures.many",
+    "benchmarks.figures.replay",
 )
 """Each has one :class:`Benchmark` named ``BENCHMARK``. They run, and are shown, in this order."""
 

@@ -6,12 +6,17 @@ import sys
 from collections.abc import Callable
 
 from benchmarks.harness.rig import Unavailable
-from benchmarks.peers import quix, streams
+from benchmarks.peers import asof, quix, replay, streams
 
 
 def main() -> None:
     """Prepare each peer; say why where one cannot be had."""
-    peers: tuple[Callable[[], None], ...] = (quix.ENVIRONMENT.prepare, streams.prepare)
+    peers: tuple[Callable[[], None], ...] = (
+        quix.ENVIRONMENT.prepare,
+        replay.ENVIRONMENT.prepare,
+        asof.ENVIRONMENT.prepare,
+        streams.prepare,
+    )
     for prepare in peers:
         try:
             prepare()
