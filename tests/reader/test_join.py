@@ -16,7 +16,7 @@ from everwhen import Answer, Basis, Reader, Status
 from everwhen.errors import ArgumentError, ClosedError, InstantError, NotStored, StoreError
 from everwhen.positions import Mark
 from everwhen.reader import join as join_module
-from everwhen.sql import SqlStore
+from everwhen.sql import SqlStore, postgres_join
 from tests.ledger import Ledger, Noted, Wiped
 from tests.reader.test_reader import MINUTE, T0, Place
 
@@ -35,8 +35,9 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
 
 @pytest.fixture
 def chunk(monkeypatch: pytest.MonkeyPatch) -> int:
-    """Small chunks, so that a few rows are many."""
+    """Small chunks and smaller parts, so that a few rows are many."""
     monkeypatch.setattr(join_module, "_CHUNK", CHUNK)
+    monkeypatch.setattr(postgres_join, "_AT_ONCE", 3)
     return CHUNK
 
 

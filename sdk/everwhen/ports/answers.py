@@ -92,8 +92,8 @@ class StoreJoin(Protocol):
     def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
         """Find for each entity and instant what :meth:`StoreReader.find` does, in the order given.
 
-        Quickest where the points are sorted. Takes memory for all of them, and has asked for all of them before it
-        gives the first: other questions may be put in between.
+        Quickest where the points are sorted. Takes memory for all of them, and may still look at some while it gives
+        the first; other questions may be put in between all the same.
         """
         ...
 

@@ -18,7 +18,7 @@ from everwhen.reader.stream import Stream
 S = TypeVar("S")
 _Point: TypeAlias = tuple[str, Micros]
 
-_CHUNK: Final = 2_000
+_CHUNK: Final = 8_000
 """Rows that are read and answered together."""
 
 

@@ -24,7 +24,11 @@ class Points(Protocol):
     """How many points are looked at."""
 
     def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
-        """Look at all points, in the order given."""
+        """Look at all points, in the order given. Other questions may be put in between, after :meth:`settle`."""
+        ...
+
+    def settle(self) -> None:
+        """Wait until the connection is free."""
         ...
 
 
@@ -62,9 +66,12 @@ class SqlJoin:
         """
         # Whoever iterates is not inside the context that lent the connection, and so has errors translated.
         with translated(self._address, self._doing):
-            looked = self._points.look(points)
-        for (_, valid_at), (head, row) in zip(points, looked, strict=True):
-            yield found_of(self.marks, head, row, self._as_of, valid_at)
+            for (_, valid_at), (head, row) in zip(points, self._points.look(points), strict=True):
+                yield found_of(self.marks, head, row, self._as_of, valid_at)
+
+    def settle(self) -> None:
+        """Wait for what the server is doing, so that the transaction can end."""
+        self._points.settle()
 
     def rows(self, entity_id: str) -> EntityRows:
         """Return everything that is stored about one entity.
@@ -74,6 +81,7 @@ class SqlJoin:
         # Points are sorted, so the same entity may be asked for many times on end.
         if self._last is None or self._last[0] != entity_id:
             with translated(self._address, self._doing):
+                self._points.settle()
                 rows = rows_of(self._connection.cursor(), self._queries, self.generation, entity_id)
             self._last = entity_id, rows
         return self._last[1]
@@ -98,6 +106,9 @@ class SeekingPoints:
             parameters["valid_at"] = valid_at
             looked.append((head, NOTHING if head is None else self._statement.run(cursor, parameters).fetchone()))
         return looked
+
+    def settle(self) -> None:
+        """Do nothing: nothing is under way when the caller has control."""
 
 
 def _make_points(kind: str, *given: Any) -> Points:

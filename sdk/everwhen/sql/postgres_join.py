@@ -8,7 +8,11 @@ the catalog.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import zip_longest
 from typing import Any, Final
+
+from psycopg.adapt import Transformer
+from psycopg.pq import Format
 
 from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf
@@ -18,10 +22,13 @@ from everwhen.sql import wire
 from everwhen.sql.found import NOTHING, VALID_TO, ask
 from everwhen.sql.join import Looked
 from everwhen.sql.postgres import Array, tuple_cursor
+from everwhen.sql.prepared import Prepared, answer
 from everwhen.sql.queries import Queries
 
 _PLACE: Final = VALID_TO + 1
-_MOST_HEADS: Final = 4_000
+_AT_ONCE: Final = 1_000
+"""Points that the server looks at while those before are answered; what it says of them fits the buffers between."""
+_MOST_HEADS: Final = 10_000
 """Heads that are kept, so that an entity is not looked at again in the next chunk."""
 # Both statements are sets of index probes. Without statistics PostgreSQL may plan something else; and by the sum of
 # the probes' costs it would compile the statement, which takes longer than running it.
@@ -31,31 +38,80 @@ _ONLY_PROBES: Final = "; ".join(
 )
 
 
+class _Part:
+    """Some of the points, sent to the server; ``rows`` once they are there."""
+
+    def __init__(self, points: Sequence[tuple[str, Micros]]) -> None:
+        self.points = points
+        self.rows: Sequence[Sequence[Any]] | None = None
+
+
 class ArrayPoints:
-    """A :class:`everwhen.sql.join.Points`; the connection is a ``psycopg.Connection`` in a transaction."""
+    """A :class:`everwhen.sql.join.Points`; the connection is a ``psycopg.Connection`` in a transaction.
+
+    While the caller turns some points into answers, the server looks at the next ones: each takes about as long. So the
+    connection may be busy whenever the caller has control, and whoever else needs it has to call :meth:`settle`.
+    """
 
     def __init__(self, connection: Any, queries: Queries, as_of: AsOf, generation: Generation) -> None:
         assert queries.points is not None
         assert queries.heads_of is not None
         connection.execute(_ONLY_PROBES)
+        self._connection = connection
         self._cursor = tuple_cursor(connection)
         self._cursor.format = 1  # binary: nothing is parsed
+        self._reading: Any = Transformer(self._cursor)
         self._heads = queries.heads_of
         self._known: dict[str, Head | None] = {}
-        self._statement, self._parameters = ask(queries.points, as_of, generation)
+        _, self._parameters = ask(queries.points, as_of, generation)
+        past = as_of.basis is not None or as_of.known_at is not None
+        self._statement = Prepared(lambda: queries.write_points(past))
+        self._under_way: _Part | None = None
 
     def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
-        """Look at all of them at once; at an entity once, however many points are about it."""
-        entity_ids = [entity_id for entity_id, _ in points]
-        heads = self._heads_of(entity_ids)
+        """Look at all points, some at a time; at an entity once, however many are about it."""
+        self.settle()
+        heads = self._heads_of([entity_id for entity_id, _ in points])
+        parts = [_Part(points[begin : begin + _AT_ONCE]) for begin in range(0, len(points), _AT_ONCE)]
+        for part, following in zip_longest(parts, parts[1:]):
+            if part.rows is None:
+                self._begin(part)
+            rows = self._received(part)
+            if following is not None:
+                self._begin(following)
+            for (entity_id, _), row in zip(part.points, rows, strict=True):
+                yield heads.get(entity_id), row
+
+    def settle(self) -> None:
+        """Wait for what the server is doing, so that it can be asked for something else."""
+        part, self._under_way = self._under_way, None
+        if part is not None:
+            part.rows = self._receive(part)
+
+    def _begin(self, part: _Part) -> None:
+        if part is self._under_way:
+            return
+        self.settle()
         arrays = {
-            "entity_ids": Array(wire.TEXT, entity_ids),
-            "instants": Array(wire.INSTANT, [valid_at for _, valid_at in points]),
+            "entity_ids": wire.array(wire.TEXT, [entity_id for entity_id, _ in part.points]),
+            "instants": wire.array(wire.INSTANT, [valid_at for _, valid_at in part.points]),
         }
-        rows: list[Sequence[Any]] = [NOTHING] * len(points)
-        for row in self._statement.run(self._cursor, self._parameters | arrays).fetchall():
+        self._statement.send(self._connection, self._parameters | arrays)
+        self._under_way = part
+
+    def _received(self, part: _Part) -> Sequence[Sequence[Any]]:
+        if part is self._under_way:
+            self.settle()
+        assert part.rows is not None
+        return part.rows
+
+    def _receive(self, part: _Part) -> Sequence[Sequence[Any]]:
+        result = answer(self._connection)
+        self._reading.set_pgresult(result, set_loaders=True, format=Format.BINARY)
+        rows: list[Sequence[Any]] = [NOTHING] * len(part.points)
+        for row in self._reading.load_rows(0, result.ntuples, tuple):
             rows[row[_PLACE] - 1] = row
-        return zip(map(heads.get, entity_ids), rows, strict=True)
+        return rows
 
     def _heads_of(self, entity_ids: list[str]) -> dict[str, Head | None]:
         """Return the heads of these entities, and maybe of others; in one snapshot they do not change."""

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from psycopg import OperationalError, adapters
 from psycopg.adapt import AdaptersMap, Transformer
 from psycopg.errors import InvalidSqlStatementName, error_from_result
-from psycopg.generators import execute
+from psycopg.generators import execute, fetch_many, send
 from psycopg.pq import ConnStatus, ExecStatus, Format
 from psycopg.pq.abc import PGresult
 from psycopg.types.bool import BoolBinaryLoader
@@ -27,7 +27,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ClauseElement
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NullType, TypeEngine
 
 from everwhen.instants import Micros
 from everwhen.sql import wire
@@ -96,11 +96,18 @@ class Prepared:
             assert ready is not None
             return self._run(connection, ready, parameters)
 
+    def send(self, connection: Any, parameters: Mapping[str, Any]) -> None:
+        """Send it without preparing it; :func:`answer` waits for what comes."""
+        text, given, formats = self._compiled
+        values = [pack(parameters.get(name)) for name, pack in given]
+        connection.pgconn.send_query_params(text.encode(), values, param_formats=formats, result_format=Format.BINARY)
+        connection.wait(send(connection.pgconn))
+
     def _run(self, connection: Any, ready: _Ready, parameters: Mapping[str, Any]) -> list[Any] | None:
         _, given, formats = self._compiled
         values = [pack(parameters.get(name)) for name, pack in given]
         connection.pgconn.send_query_prepared(ready.name, values, formats, Format.BINARY)
-        result = _answer(connection)
+        result = answer(connection, execute)
         if not result.ntuples:
             return None
         reading = ready.reading
@@ -167,18 +174,22 @@ def _may_prepare(connection: Any, already: int) -> bool:
 def _prepare(connection: Any, name: bytes, text: str) -> _Ready:
     pgconn = connection.pgconn
     pgconn.send_prepare(name, text.encode())
-    _answer(connection)
+    answer(connection, execute)
     pgconn.send_describe_prepared(name)
-    described = _answer(connection)
+    described = answer(connection, execute)
     types = [described.ftype(column) for column in range(described.nfields)]
     reading = Transformer(_CONTEXT)
     reading.set_loader_types([wire.BYTES.oid if oid == _RECORDS else oid for oid in types], Format.BINARY)
     return _Ready(name, reading)
 
 
-def _answer(connection: Any) -> PGresult:
-    """Wait for the result of what was sent."""
-    result: PGresult = connection.wait(execute(connection.pgconn))[-1]
+def answer(connection: Any, receive: Callable[[Any], Any] = fetch_many) -> PGresult:
+    """Wait for the result of what was sent.
+
+    :param receive: one of psycopg's generators.
+    :raises psycopg.Error: what a cursor would raise.
+    """
+    result: PGresult = connection.wait(receive(connection.pgconn))[-1]
     if result.status in (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK):
         return result
     if connection.pgconn.status == ConnStatus.BAD:
@@ -192,6 +203,8 @@ def _packing(kind: TypeEngine[Any]) -> Callable[[Any], bytes]:
         return lambda value: _int8(value - EPOCH)
     if isinstance(kind, BigInteger):
         return _int8
+    if isinstance(kind, NullType):
+        return bytes  # an array that is packed already
     return _int4 if isinstance(kind, Integer) else str.encode
 
 

@@ -89,7 +89,7 @@ class Queries:
         """The row's columns, ``valid_to``. Always one row."""
         self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
         """The head's columns, the row's columns, ``valid_to``. SQLite has no LATERAL."""
-        self.points = Timed(self._points, dialect) if kind == POSTGRESQL else None
+        self.points = Timed(self.write_points, dialect) if kind == POSTGRESQL else None
         """The row's columns, ``valid_to``, and the place in the arrays, from 1; in any order. Where there is no entity
         there may be no row."""
         self.heads_of = Statement(self._heads_of, dialect) if kind == POSTGRESQL else None
@@ -201,7 +201,8 @@ class Queries:
             .order_by(head.c.entity_id)
         )
 
-    def _points(self, past: bool) -> Select[Any]:
+    def write_points(self, past: bool) -> Select[Any]:
+        """Write :attr:`points`."""
         given, head = _given(entity_id=Id, valid_at=Instant()), self._tables.entities.alias("head")
         entity_id, valid_at = (literal_column(f"k.{name}", given.c[name].type) for name in ("entity_id", "valid_at"))
         partition, lead = (literal_column(f"head.{name}", head.c[name].type) for name in ("partition", "lead"))

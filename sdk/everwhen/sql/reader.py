@@ -258,7 +258,11 @@ class SqlReader:
         """
         with self._database.reading(self._doing) as connection:
             marks = self._marks(connection)
-            yield SqlJoin(self._database, self._queries, self._generation, connection, marks, as_of)
+            join = SqlJoin(self._database, self._queries, self._generation, connection, marks, as_of)
+            try:
+                yield join
+            finally:
+                join.settle()
 
     def _marks(self, connection: Any) -> Basis:
         return basis_of(self._generation, self._queries.marks.run(connection.cursor(), {}).fetchone()[0])
