@@ -11,6 +11,7 @@ _answering = partial(Bug, file="reader/answering.py")
 _chronicle = partial(Bug, file="reader/chronicle.py")
 _projector = partial(Bug, file="worker/projector.py")
 _batch = partial(Bug, file="worker/batch.py")
+_stored = partial(Bug, file="worker/stored.py")
 
 _FINAL = STATUSES + "test_an_answer_is_final_when_no_record_can_change_it"
 _PARKED = STATUSES + "test_a_parked_entity_shows_the_state_up_to_the_event_before"
@@ -37,7 +38,7 @@ _PROJECTOR = [
             "tests/worker/test_corrections.py::test_a_correction_that_arrives_before_its_target_keeps_it_from_counting",
         ),
     ),
-    _batch(
+    _stored(
         "entities of one group are applied again with the next",
         before="            group, rows = {}, 0\n",
         after="            rows = 0\n",

@@ -227,8 +227,8 @@ _BATCHES = [
     Bug(
         "the first withdrawal of an entity is not noticed",
         file="worker/batch.py",
-        before="for entity_id, head in heads.items() if head.withdrawals}",
-        after="for entity_id, head in heads.items() if head.withdrawals > 1}",
+        before="if entity_id in heads and heads[entity_id].withdrawals}",
+        after="if entity_id in heads and heads[entity_id].withdrawals > 1}",
         tests=(EDGES + "test_a_retracted_event_that_comes_again_is_a_duplicate",),
     ),
     Bug(

@@ -25,7 +25,7 @@ _REFUSED = "tests/worker/test_refused_commits.py::test_a_commit_that_fails"
 _OPEN = _SERVERS + "test_a_partition_is_not_idle_while_a_transaction_is_open"
 
 _COMMITTED = "                committed = self._was_committed(owned, reading.mark, failure)\n"
-_WRITTEN = "            reading.batch.write(transaction, owned.heads)\n"
+_WRITTEN = "            reading.batch.write(transaction, owned.heads, careful=careful)\n"
 
 _COMMITS = [
     _projector(
@@ -52,6 +52,12 @@ _COMMITS = [
         before=_WRITTEN,
         after=_WRITTEN + "            owned.heads.put(reading.batch.heads)\n",
         tests=(_REFUSED + "[False]",),
+    ),
+    _projector(
+        "a batch that the store refused for a repeated id counts as written",
+        before="                careful = True\n",
+        after="                committed = True\n",
+        tests=("tests/reader/test_edge_cases.py::test_the_same_id_at_another_instant_is_recorded_as_a_conflict",),
     ),
     _projector(
         "the position moves before the commit",

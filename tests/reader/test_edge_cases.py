@@ -213,8 +213,10 @@ def test_the_same_id_at_another_instant_is_recorded_as_a_conflict(place: Place) 
     place.tell((1, "first"), (2, "first"), event_id="mine")
     tally = place.tell((1, "first"), (3, "first"), event_id="mine")
     assert (tally.applied, tally.duplicates, tally.conflicts) == (0, 1, 1)
+    tally = place.tell((4, "later than all else"), event_id="mine")  # its id is not looked up; the store finds it
+    assert (tally.applied, tally.duplicates, tally.conflicts) == (0, 0, 1)
     with place.reader() as reader:
-        assert [each.occurred_at for each in reader.explain("a").conflicts] == [at(2), at(3)]
+        assert [each.occurred_at for each in reader.explain("a").conflicts] == [at(2), at(3), at(4)]
         assert [version.valid_from for version in reader.history("a")] == [at(1)]
 
 

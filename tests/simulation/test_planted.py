@@ -71,8 +71,8 @@ def with_a_cache_that_outlives_a_rollback(patch: pytest.MonkeyPatch) -> None:
     """Heads are kept before they are committed."""
     write = Batch.write
 
-    def eager(self: Batch, store: Any, cache: Any) -> None:
-        write(self, store, cache)
+    def eager(self: Batch, store: Any, cache: Any, *, careful: bool) -> None:
+        write(self, store, cache, careful=careful)
         cache.put(self.heads)
 
     patch.setattr(Batch, "write", eager)

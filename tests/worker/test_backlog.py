@@ -11,7 +11,7 @@ import pytest
 from everwhen import Publisher, Reader, Worker, WorkerSettings
 from everwhen.projection import Tally
 from everwhen.sql.batch import SqlBatch
-from everwhen.worker import batch
+from everwhen.worker import stored
 from everwhen.worker.projector import Owned, Projector
 from tests import ledger
 from tests.ledger import Noted
@@ -76,7 +76,7 @@ def test_entities_are_folded_again_a_few_at_a_time(tmp_path: Path, monkeypatch: 
         return tails(self, since)
 
     monkeypatch.setattr(SqlBatch, "tails", counted)
-    monkeypatch.setattr(batch, "_TAIL_ROWS", 25)
+    monkeypatch.setattr(stored, "_TAIL_ROWS", 25)
     assert project(tmp_path / "shuffled", MINUTES) == ordered
     assert max(loaded) == 2  # while histories are short
     assert loaded[-1] == 1

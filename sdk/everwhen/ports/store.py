@@ -58,6 +58,10 @@ class Claim:
     """What :meth:`Store.note_trouble` had noted, or that the generation was built from fewer partitions."""
 
 
+class Repeated(Exception):
+    """A row was to be inserted of an event id that its entity has in ``versions`` already. The batch is spoilt."""
+
+
 Inserter: TypeAlias = Callable[[Sequence[Version]], None]
 """Adds rows to those that are inserted."""
 
@@ -100,13 +104,18 @@ class StoreBatch(Protocol):
         ...
 
     def write(self, changes: Changes) -> None:
-        """Execute the changes."""
+        """Execute the changes.
+
+        :raises Repeated: if an inserted row's event id is there already.
+        """
         ...
 
     def inserting(self) -> AbstractContextManager[Inserter]:
         """Take new versions while more are being folded, so that the database works meanwhile.
 
         Nothing else may be asked or written until the context is left; all rows are there then.
+
+        :raises Repeated: then at the latest, if the event id of one is there already.
         """
         ...
 

@@ -7,7 +7,7 @@ from everwhen.projection.columns import columns
 from everwhen.projection.fold import CheckingFolder, Folder, envelope
 from everwhen.projection.passage import Coming, Passage, Unread, Waiting, may_help, place, straight
 from everwhen.projection.projection import Projection
-from everwhen.projection.sequel import follow
+from everwhen.projection.sequel import follow, is_later
 from everwhen.projection.timeline import Timeline
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "columns",
     "envelope",
     "follow",
+    "is_later",
     "may_help",
     "place",
     "since",

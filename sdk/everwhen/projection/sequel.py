@@ -39,6 +39,11 @@ def follow(
     return True
 
 
+def is_later(head: Head | None, arrivals: Sequence[Arrival]) -> bool:
+    """Say whether the first event is later than all that the entity has, in time."""
+    return head is None or (head.last_valid is not None and head.last_valid < arrivals[0].row.valid_from)
+
+
 def _follow_all(head: Head | None, loaded: Loaded, arrivals: Sequence[Arrival]) -> bool:
     if loaded.since is not None or loaded.known or loaded.withdrawn:
         return False

@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import Copy
 from psycopg.abc import PyFormat
 from psycopg.adapt import Dumper
+from psycopg.errors import UniqueViolation
 from psycopg.pq import Format
 from psycopg.rows import tuple_row
 from sqlalchemy import (
@@ -41,11 +42,11 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import NullType, TypeEngine
 
-from everwhen.ports.store import Inserter
+from everwhen.ports.store import Inserter, Repeated
 from everwhen.projection.rows import Changes, Version
 from everwhen.sql import wire
 from everwhen.sql.lookups import ALL, Lookup
-from everwhen.sql.tables import GenerationTables
+from everwhen.sql.tables import IDS, GenerationTables
 from everwhen.sql.types import Instant, JsonText
 from everwhen.sql.wire import Kind
 
@@ -88,7 +89,7 @@ class PostgresWriter:
     @contextmanager
     def inserting(self, connection: Any) -> Iterator[Inserter]:
         """Send new versions bit by bit in one ``COPY``, which the server parses and indexes while more are folded."""
-        with ExitStack() as opened:
+        with _unrepeated(), ExitStack() as opened:
             copy: Copy | None = None
 
             def insert(rows: Sequence[Version]) -> None:
@@ -188,6 +189,17 @@ def _copy_text(table: Table, dialect: Dialect) -> str:
     prepare = dialect.identifier_preparer
     names = ", ".join(prepare.format_column(each) for each in table.c)
     return f"COPY {prepare.format_table(table)} ({names}) FROM STDIN (FORMAT binary)"
+
+
+@contextmanager
+def _unrepeated() -> Iterator[None]:
+    try:
+        yield
+    except UniqueViolation as error:
+        if not (error.diag.constraint_name or "").endswith(IDS):
+            raise
+        # Not chained: it says which ids.
+        raise Repeated("an event id of an entity came once more") from None
 
 
 def _copy(cursor: Any, text: str, block: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from operator import itemgetter
@@ -12,7 +13,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.sql.elements import ClauseElement
 
-from everwhen.ports.store import Inserter
+from everwhen.ports.store import Inserter, Repeated
 from everwhen.projection.rows import Changes, Version
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
@@ -70,7 +71,12 @@ class SqliteWriter:
 
     def _insert_all(self, connection: Any, rows: Sequence[Version]) -> None:
         # In key order, so that rows that share a page are written while it is at hand.
-        connection.cursor().executemany(self._insert, sorted(rows, key=_key))
+        try:
+            connection.cursor().executemany(self._insert, sorted(rows, key=_key))
+        except sqlite3.IntegrityError as error:
+            if "event_id" not in str(error):  # it names the columns
+                raise
+            raise Repeated("an event id of an entity came once more") from None
 
 
 def _compile(clause: ClauseElement) -> tuple[str, list[str]]:

@@ -21,7 +21,7 @@ from everwhen.instants import MAX_MICROS, MIN_MICROS
 from everwhen.ports.answers import AsOf, Found
 from everwhen.ports.generations import Blueprint
 from everwhen.ports.log import TopicDescription
-from everwhen.ports.store import Store
+from everwhen.ports.store import Repeated, Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Conflict, Known, Superseded, Withdrawal
 from everwhen.testing.store_answers import StoreAnswers
@@ -213,7 +213,7 @@ class StoreConformance(
         (part,) = prepared(store)
         part.write(Changes(inserted=[version("secret-id")]))
         with pytest.raises(StoreError) as caught:
-            part.write(Changes(inserted=[version("secret-id")]))
+            part.write(Changes(inserted=[version("secret-id", event_id="another")]))
         assert "secret-id" not in str(caught.value)
         assert f"{TOPIC}[0]@1" in str(caught.value)
         assert store.reader("thing").marks()[0].next_offset == 1
@@ -273,6 +273,25 @@ class StoreConformance(
         with pytest.raises(ZeroDivisionError):
             write(lambda: 1 // 0)
         write(lambda: None)
+
+    @pytest.mark.parametrize("bit_by_bit", [True, False])
+    def test_an_event_id_that_is_there_is_refused(self, store: Store, bit_by_bit: bool) -> None:
+        """Whoever did not look it up learns of it, and nothing of the batch is written; another entity may have it."""
+        (part,) = prepared(store)
+        first, again = version(valid_from=10, offset=1, event_id="x"), version(valid_from=20, offset=2, event_id="x")
+        part.write(Changes(inserted=[first, first._replace(entity_id="f")]))
+
+        def write() -> None:
+            with store.batch(part.claim, 1, Mark(9, 9)) as batch:
+                if bit_by_bit:
+                    with batch.inserting() as insert:
+                        insert([version(valid_from=15, offset=3, event_id="y"), again])
+                batch.write(Changes(inserted=[again]))
+
+        with pytest.raises(Repeated):
+            write()
+        with store.batch(part.claim, 1, Mark(9, 9)) as batch:
+            assert batch.tails({"e": MIN_MICROS}) == {"e": [first]}
 
     def test_a_head_is_replaced(self, store: Store) -> None:
         """One row for each entity, whatever its batches."""

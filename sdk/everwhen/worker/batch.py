@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final, NamedTuple, cast
 
@@ -24,6 +24,7 @@ from everwhen.projection import (
     Unread,
     Waiting,
     follow,
+    is_later,
     may_help,
     place,
     since,
@@ -34,10 +35,9 @@ from everwhen.worker import quarantine
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
 from everwhen.worker.observer import Laps
+from everwhen.worker.stored import Stored, groups, is_pruned
 from everwhen.worker.suspicion import is_convicted, verdict
 
-_TAIL_ROWS: Final = 50_000
-"""About how many stored versions are held at a time to be folded again; an entity's are not divided."""
 _INSERTED_AT_ONCE: Final = 500
 """How many new versions are handed to the store at once while more are folded: enough that it is rarely asked for."""
 
@@ -64,23 +64,6 @@ class Notes(NamedTuple):
     """Entities that go on, each with the offset of the first record that had waited."""
     errors: dict[int, RecordError]
     """By offset, what the first record of an entity that was parked failed with."""
-
-
-class Stored(NamedTuple):
-    """What the store has of a batch's entities, by entity, but for the versions that are folded again."""
-
-    heads: Mapping[str, Head]
-    known: Mapping[str, Mapping[str, Known]]
-    withdrawn: Mapping[str, Mapping[str, int]]
-    waiting: Mapping[str, Sequence[Waiting]]
-
-    def of(self, entity_id: str) -> Loaded:
-        """Return what a timeline starts from where no stored version changes."""
-        return Loaded(
-            head=self.heads.get(entity_id),
-            known=self.known.get(entity_id, {}),
-            withdrawn=self.withdrawn.get(entity_id, {}),
-        )
 
 
 class Batch:
@@ -169,8 +152,13 @@ class Batch:
 
     # -- what is written -----------------------------------------------------------------------------------------
 
-    def write(self, store: StoreBatch, cache: HeadCache) -> None:
-        """Fold and write all entities."""
+    def write(self, store: StoreBatch, cache: HeadCache, *, careful: bool = False) -> None:
+        """Fold and write all entities.
+
+        :param careful: look each event id up. Else those are not looked up whose events are later than all that their
+            entity has: such an event is no duplicate, and only in conflict if its id was used for another one.
+        :raises Repeated: if one was, unless careful; the batch has to be made anew then.
+        """
         cache.follow(store.prunings)
         heads = self._heads(store, cache)
         self._leave_out_split(heads)
@@ -178,31 +166,66 @@ class Batch:
         helped = {entity_id for entity_id in parked if self._may_heal(heads[entity_id], self._coming[entity_id])}
         self.heads += self._let_wait(store, {entity_id: heads[entity_id] for entity_id in parked - helped})
         waiting = self._waiting(store, helped)
-        corrected = {entity_id for entity_id, head in heads.items() if head.withdrawals}
-        known = self._known(store, heads, corrected, waiting)
-        withdrawn = store.withdrawn(corrected) if corrected else {}
-        stored = Stored(heads, known, withdrawn, waiting)
-        starts = {entity_id: self._since(entity_id, stored) for entity_id in self._coming}
         self.laps.lap("load")
-        self._write_new(store, [entity_id for entity_id, start in starts.items() if start is None], stored)
-        for group in _groups(starts, heads):
-            self._write_late(store, group, stored)
+        rest = list(self._coming) if careful else self._write_sequels(store, heads, waiting)
+        self._write_rest(store, rest, heads, waiting)
         if self._aside:
             store.write(Changes(kept=self._aside))
             self.laps.lap("write")
 
-    def _write_new(self, store: StoreBatch, entity_ids: Iterable[str], stored: Stored) -> None:
-        """Fold and write entities of which no stored version changes; the store inserts rows while more are folded."""
-        changes = Changes()
+    def _write_sequels(
+        self, store: StoreBatch, heads: Mapping[str, Head], waiting: Mapping[str, Sequence[Waiting]]
+    ) -> list[str]:
+        """Fold and write entities whose events are later than all that they have; return the others."""
+        changes, rest = Changes(), []
         with store.inserting() as insert:
-            for entity_id in entity_ids:
-                self._apply(entity_id, stored.of(entity_id), changes, stored.waiting.get(entity_id, ()))
-                if len(changes.inserted) >= _INSERTED_AT_ONCE:
+            for entity_id, coming in self._coming.items():
+                head = heads.get(entity_id)
+                if (
+                    not self._is_plain(entity_id, waiting)
+                    or not is_later(head, arrivals := cast("list[Arrival]", coming))
+                    or not follow(entity_id, Loaded(head), arrivals, self._fold, changes, self.tally)
+                ):
+                    rest.append(entity_id)
+                elif len(changes.inserted) >= _INSERTED_AT_ONCE:
                     self._insert(insert, changes)
             self._insert(insert, changes)
+        self._write(store, changes)
+        return rest
+
+    def _write_rest(
+        self,
+        store: StoreBatch,
+        entity_ids: Sequence[str],
+        heads: Mapping[str, Head],
+        waiting: Mapping[str, Sequence[Waiting]],
+    ) -> None:
+        corrected = {entity_id for entity_id in entity_ids if entity_id in heads and heads[entity_id].withdrawals}
+        known = self._known(store, entity_ids, heads, corrected, waiting)
+        withdrawn = store.withdrawn(corrected) if corrected else {}
+        stored = Stored(heads, known, withdrawn, waiting)
+        starts = {entity_id: self._since(entity_id, stored) for entity_id in entity_ids}
+        self.laps.lap("load")
+        self._write_new(store, [entity_id for entity_id, start in starts.items() if start is None], stored)
+        for group in groups(starts, heads):
+            self._write_late(store, group, stored)
+
+    def _write_new(self, store: StoreBatch, entity_ids: Iterable[str], stored: Stored) -> None:
+        """Fold and write entities of which no stored version changes."""
+        changes = Changes()
+        for entity_id in entity_ids:
+            self._apply(entity_id, stored.of(entity_id), changes, stored.waiting.get(entity_id, ()))
+        self._write(store, changes)
+
+    def _write(self, store: StoreBatch, changes: Changes) -> None:
+        self.laps.lap("fold")
         store.write(changes)
         self.heads += changes.heads
         self.laps.lap("write")
+
+    def _is_plain(self, entity_id: str, waiting: Mapping[str, Sequence[Waiting]]) -> bool:
+        """Whether the entity has nothing but arrivals to be applied."""
+        return entity_id not in waiting and entity_id not in self._unread and entity_id not in self._resumed
 
     def _insert(self, insert: Inserter, changes: Changes) -> None:
         self.laps.lap("fold")
@@ -219,10 +242,7 @@ class Batch:
         for entity_id, start in starts.items():
             loaded = stored.of(entity_id)._replace(since=start, tail=tails.get(entity_id, ()))
             self._apply(entity_id, loaded, changes, stored.waiting.get(entity_id, ()))
-        self.laps.lap("fold")
-        store.write(changes)
-        self.heads += changes.heads
-        self.laps.lap("write")
+        self._write(store, changes)
 
     def _apply(self, entity_id: str, loaded: Loaded, changes: Changes, waiting: Sequence[Waiting]) -> None:
         rules, coming = self._rules, self._coming[entity_id]
@@ -345,38 +365,22 @@ class Batch:
     def _known(
         self,
         store: StoreBatch,
+        entity_ids: Iterable[str],
         heads: Mapping[str, Head],
         corrected: Collection[str],
         waiting: Mapping[str, Sequence[Waiting]],
     ) -> dict[str, dict[str, Known]]:
         pairs: set[tuple[str, str]] = set()
-        for entity_id in heads.keys() & self._coming.keys():
+        for entity_id in heads.keys() & entity_ids:
             for row, _ in self._arrivals(entity_id, waiting):
                 pairs.add((entity_id, row.event_id))
                 if row.withdraws is not None:
                     pairs.add((entity_id, row.withdraws))
         found: dict[str, dict[str, Known]] = {}
-        pruned = {entity_id for entity_id, head in heads.items() if head.pruned_before is not None}
+        pruned = {entity_id for entity_id in entity_ids if is_pruned(heads.get(entity_id))}
         for known in store.known(pairs, corrected, pruned) if pairs else ():
             found.setdefault(known.entity_id, {})[known.event_id] = known
         return found
-
-
-def _groups(starts: Mapping[str, Micros | None], heads: Mapping[str, Head]) -> Iterator[dict[str, Micros]]:
-    """Divide the entities that have a start, so that few stored versions are in memory."""
-    group: dict[str, Micros] = {}
-    rows = 0
-    for entity_id, start in starts.items():
-        if start is None:
-            continue
-        versions = heads[entity_id].versions
-        if rows and rows + versions > _TAIL_ROWS:
-            yield group
-            group, rows = {}, 0
-        group[entity_id] = start
-        rows += versions
-    if group:
-        yield group
 
 
 def _tried(row: Quarantined, error: RecordError | None) -> Quarantined:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
 from everwhen.ports.continuity import Applied
 from everwhen.ports.log import Record
-from everwhen.ports.store import Claim, Store
+from everwhen.ports.store import Claim, Repeated, Store
 from everwhen.positions import Mark, Position
 from everwhen.projection import CheckingFolder, Folder, Projection, Tally
 from everwhen.projection.rows import Quarantined
@@ -145,7 +145,7 @@ class Projector:
 
     def _apply(self, owned: Owned, records: Sequence[Record], reached: int, deaths: int) -> Tally:
         error = convicted(self._rules.intake.where(records[0]), deaths) if deaths else None
-        committed = False
+        committed = careful = False
         while not committed:
             # Read again for each attempt: a handler may have changed an event that it was given.
             if error is None:
@@ -155,8 +155,12 @@ class Projector:
             if reading.unknown is not None and not reading.records:
                 raise reading.unknown
             try:
-                self._write(owned, reading)
+                self._write(owned, reading, careful=careful)
                 committed = True
+            except Repeated:
+                if careful:
+                    raise
+                careful = True
             except StoreUnavailable as failure:
                 committed = self._was_committed(owned, reading.mark, failure)
         self._patience.succeeded()
@@ -189,7 +193,7 @@ class Projector:
         try:
             with self._store.batch(owned.claim, owned.mark.next_offset, owned.mark) as transaction:
                 done = decide(transaction, batch, requests, owned.mark.next_offset)
-                batch.write(transaction, owned.heads)
+                batch.write(transaction, owned.heads, careful=True)
         except StoreUnavailable:
             owned.heads.clear()  # it may have been committed
             raise
@@ -218,11 +222,11 @@ class Projector:
         batch.laps.lap("decode")
         return _Reading(batch, Mark(reached, watermark), len(records), None, _last(records))
 
-    def _write(self, owned: Owned, reading: _Reading) -> None:
+    def _write(self, owned: Owned, reading: _Reading, *, careful: bool) -> None:
         place = f"{self._topic}[{owned.partition}]"
         opened = self._store.batch(owned.claim, owned.mark.next_offset, reading.mark, applied=reading.applied)
         with opened as transaction:
-            reading.batch.write(transaction, owned.heads)
+            reading.batch.write(transaction, owned.heads, careful=careful)
             owned.failures.check(place, self._limit, reading.records, reading.batch.failed)
 
     def _was_committed(self, owned: Owned, mark: Mark, error: StoreUnavailable) -> bool:

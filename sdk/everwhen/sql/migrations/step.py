@@ -44,7 +44,8 @@ class Dialect:
         :param own: what the names of a generation's tables begin with, after ``shared``.
         """
         words = _WORDS[self.kind]
-        return template.format(**words, own=words["shared"] + own)
+        bare = own if self.kind == POSTGRESQL else words["shared"] + own
+        return template.format(**words, own=words["shared"] + own, bare=bare)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,9 @@ class Step:
 
     The statements are texts, and not made from the tables as they are declared now: these will be other ones when the
     step is taken. In them stand ``{shared}`` before the name of a table that all projections share and ``{own}`` before
-    the part of a generation's table, the types ``{id}``, ``{instant}``, ``{json}`` and ``{blob}``, and ``{by_key}``
-    behind a table that is clustered by its key on SQLite. New columns are declared last, since ``ADD COLUMN`` puts them
-    there.
+    the part of a generation's table, ``{bare}`` before that of an index that is made, the types ``{id}``,
+    ``{instant}``, ``{json}`` and ``{blob}``, and ``{by_key}`` behind a table that is clustered by its key on SQLite.
+    New columns are declared last, since ``ADD COLUMN`` puts them there.
 
     No statement may have PostgreSQL write a table anew (as ``ALTER COLUMN ... TYPE`` does): to a reader whose snapshot
     is older that table is empty.
