@@ -58,8 +58,8 @@ def cut(world: World, entity: str, entries: list[Entry], before: int, at: int, k
 
 
 def first_of_each(entries: list[Entry]) -> list[Entry]:
-    """The entries without those whose id came before."""
-    return list({e.event_id: e for e in reversed(entries)}.values())[::-1]
+    """The entries without those whose id came before, in their order."""
+    return sorted({e.event_id: e for e in reversed(entries)}.values(), key=lambda entry: entry.offset)
 
 
 def is_refused(entry: Entry, entries: list[Entry], before: int) -> bool:

@@ -13,7 +13,13 @@ from everwhen.cli.exits import Exit
 from tests.cli.commands import parse
 
 UNIT = Path(__file__).parents[2] / "deploy" / "systemd" / "everwhen-worker@.service"
-MENDED_BY_A_RESTART = {Exit.FAULT, Exit.LOG_UNAVAILABLE, Exit.STORE_UNAVAILABLE, Exit.PROCESS_DIED}
+MENDED_BY_A_RESTART = {
+    Exit.REGISTRY_UNAVAILABLE,
+    Exit.FAULT,
+    Exit.LOG_UNAVAILABLE,
+    Exit.STORE_UNAVAILABLE,
+    Exit.PROCESS_DIED,
+}
 NOT_OF_A_WORKER = set(range(Exit.BEFORE_FIRST, Exit.CONTINUITY)) | {
     Exit.DIFFERENT,
     Exit.INTERRUPTED,

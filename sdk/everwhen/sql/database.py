@@ -91,11 +91,8 @@ class Database:
                 raise
             self._keep(lent)
             return answer
-        except Exception as error:
-            ours = translation(error, self.address, doing)
-            if ours is None:
-                raise
-            raise ours from ours.__cause__
+        except Exception as error:  # noqa: BLE001 - what it is, translation says
+            raise translation(error, self.address, doing)  # noqa: B904 - it has its cause already
 
     def _ask(self, lent: PoolProxiedConnection, question: Callable[[Any, MutableMapping[Any, Any]], T]) -> T:
         raw: Any = lent.driver_connection

@@ -65,15 +65,16 @@ def translated(address: str, doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except Exception as error:
-        ours = translation(error, address, doing)
-        if ours is None:
-            raise
-        raise ours from ours.__cause__
+    except Exception as error:  # noqa: BLE001 - what it is, translation says
+        raise translation(error, address, doing)  # noqa: B904 - it has its cause already
 
 
-def translation(error: Exception, address: str, doing: str) -> StoreError | None:
-    """Return what :func:`translated` makes of an error, with its cause; ``None`` if it lets the error pass."""
+def translation(error: Exception, address: str, doing: str) -> Exception:
+    """Return what :func:`translated` makes of an error, with its cause; the error itself if it lets that pass.
+
+    Raise it without giving it a name: a frame that names an exception is kept by its traceback, and keeps it, until
+    the garbage collector comes by, and with it a cursor whose statement holds a lock.
+    """
     cause: BaseException = error
     if isinstance(error, PoolTimeout):
         ours: StoreError = StoreUnavailable(
@@ -86,7 +87,7 @@ def translation(error: Exception, address: str, doing: str) -> StoreError | None
     elif is_database_error(error):
         ours = _ours(error, address, doing)
     else:
-        return None
+        return error
     ours.__cause__ = cause
     return ours
 
