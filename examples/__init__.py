@@ -1,1 +1,1 @@
-"""What Everwhen is for, in two programs that run: ``examples.bank`` and ``examples.flights``."""
+"""What Everwhen is for, in programs that run: ``bank``, ``flights``, ``concerts`` and ``orders``."""

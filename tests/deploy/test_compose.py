@@ -16,6 +16,7 @@ from tests.cli.commands import parse
 
 ROOT = Path(__file__).parents[2]
 FLIGHTS = ("topic", "publisher", "worker")
+ORDERS = ("orders-topic", "orders-tables", "orders-relay", "orders-worker", "orders")
 
 
 @pytest.fixture(scope="module")
@@ -54,11 +55,13 @@ def test_images_have_versions(services: dict[str, Any]) -> None:
         assert re.search(r":v?\d[\w.-]*$", service["image"]), name
 
 
-@pytest.mark.parametrize(("name", "port"), [("kafka", 9092), ("postgres", 5432), ("prometheus", 9090)])
+@pytest.mark.parametrize(
+    ("name", "port"), [("kafka", 9092), ("postgres", 5432), ("orders", 8000), ("prometheus", 9090)]
+)
 def test_ports_are_open_to_this_machine_only(services: dict[str, Any], name: str, port: int) -> None:
-    """The password is known to everybody, and two of the three ask for none."""
+    """The password is known to everybody, and the others ask for none."""
     assert services[name]["ports"] == [f"127.0.0.1:{port}:{port}"]
-    assert [each for each in services if "ports" in services[each]] == ["kafka", "postgres", "prometheus"]
+    assert [each for each in services if "ports" in services[each]] == ["kafka", "postgres", "orders", "prometheus"]
 
 
 @pytest.mark.parametrize(("name", "program"), [("kafka", "kafka-broker-api-versions.sh"), ("postgres", "pg_isready")])
@@ -80,17 +83,28 @@ def test_topics_are_made_on_purpose_and_stamped_by_the_broker(services: dict[str
 
 def test_commands_are_those_of_the_program(services: dict[str, Any]) -> None:
     """An option that was renamed would be found out by whoever starts it."""
-    for name in ("topic", "worker"):
+    for name in ("topic", "worker", "orders-topic", "orders-relay", "orders-worker"):
         parse(shlex.join(["everwhen", *services[name]["command"]]))
     publisher = services["publisher"]["entrypoint"]
     assert publisher[:2] == ["python", "-m"]
     assert callable(import_module(publisher[2]).main)
-    assert {service for service in services if "build" in services[service]} == set(FLIGHTS)
+    assert {service for service in services if "build" in services[service]} == {*FLIGHTS, *ORDERS}
+
+
+def test_the_service_is_the_one_that_the_example_starts(services: dict[str, Any]) -> None:
+    """Its tables are made first, its factory is there, and it listens where its port leads."""
+    tables, service = services["orders-tables"]["entrypoint"], services["orders"]["entrypoint"]
+    assert tables[:2] == service[:2] == ["python", "-m"]
+    assert callable(import_module(tables[2]).create)
+    module, _, factory = service[service.index("--factory") + 1].partition(":")
+    assert callable(getattr(import_module(module), factory))
+    assert service[-2:] == ["--host", "0.0.0.0"]
+    assert "http://127.0.0.1:8000/" in services["orders"]["healthcheck"]["test"][-1]
 
 
 def test_the_example_is_not_root_and_writes_nowhere(services: dict[str, Any]) -> None:
     """What the documentation asks of a deployment, the example does itself."""
-    for name in FLIGHTS:
+    for name in (*FLIGHTS, *ORDERS):
         service = services[name]
         assert (service["read_only"], service["cap_drop"]) == (True, ["ALL"])
         assert service["security_opt"] == ["no-new-privileges:true"]
@@ -108,16 +122,18 @@ def test_the_worker_says_how_it_is_where_prometheus_asks(services: dict[str, Any
 def test_the_broker_is_reached_by_the_name_that_it_gives(services: dict[str, Any]) -> None:
     """A client asks one address and is sent to the one that is advertised: both must be of the same listener."""
     listeners = services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(",")
-    log = services["worker"]["environment"]["EVERWHEN_LOG"]
-    assert f"BROKER://{log.removeprefix('kafka://')}" in listeners
+    for worker in ("worker", "orders-worker"):
+        log = services[worker]["environment"]["EVERWHEN_LOG"]
+        assert f"BROKER://{log.removeprefix('kafka://')}" in listeners
 
 
 def test_one_password_from_the_environment(composed: dict[str, Any], services: dict[str, Any]) -> None:
     """Server and clients take the same one, and its default says what it is good for."""
     password = services["postgres"]["environment"]["POSTGRES_PASSWORD"]
     assert password == "${FLIGHTS_DATABASE_PASSWORD:-development-only}"
-    assert services["worker"]["environment"]["PGPASSWORD"] == password
-    assert "development-only" not in services["worker"]["environment"]["EVERWHEN_STORE"]
+    for client in ("worker", "orders"):
+        assert services[client]["environment"]["PGPASSWORD"] == password
+        assert "development-only" not in services[client]["environment"]["EVERWHEN_STORE"]
     assert set(composed["volumes"]) == {"kafka", "postgres", "prometheus"}
 
 

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("examples/*/*.md")),
+    *sorted(ROOT.glob("docs/**/*.md")),
+]
 STORIES = {"outbox.md", "time.md"}
 """Pages whose blocks go on from one another."""
 
