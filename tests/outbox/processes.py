@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -27,11 +28,27 @@ STEPS: Final = ("shared", "read", "half sent", "all sent", "acknowledged", "noti
 """Where a relay can die: behind taking shards, and before, between and behind each thing it does with a batch."""
 
 
-def write(database: str, schemas: Path, number: int, transactions: int, entities: int, told: Path, seed: int) -> None:
-    """Publish in transactions of which a fifth is rolled back, and write down what was committed, and as what."""
+def write(
+    database: str,
+    schemas: Path,
+    number: int,
+    transactions: int,
+    entities: int,
+    told: Path,
+    seed: int,
+    *,
+    enough: Any,
+) -> None:
+    """Publish in transactions of which a fifth is rolled back, and write down what was committed, and as what.
+
+    :param transactions: at least so many.
+    :param enough: an event that is set when it may end.
+    """
     engine, lots = create_engine(database, connect_args=_patient(database)), Random(seed * 1000 + number)
     with Outbox(ledger.topic(schemas), engine) as outbox, told.open("w") as file:
-        for turn in range(transactions):
+        for turn in count():
+            if turn >= transactions and enough.is_set():
+                break
             entity, name = f"e{lots.randrange(entities)}", f"{number}-{turn}"
             is_kept = lots.random() >= 0.2
             expects = lots.random() < 0.3

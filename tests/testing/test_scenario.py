@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -156,5 +157,8 @@ def test_the_fixtures_of_the_plugin(
         "        Reader('x', everwhen_store).get('e')\n"
     )
     command = [sys.executable, "-m", "pytest", "-q", "-p", "everwhen.testing.plugin", "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, check=False)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"}
+    done = subprocess.run(
+        [*command, str(tmp_path)], capture_output=True, text=True, cwd=tmp_path, env=environment, check=False
+    )
     assert "1 passed" in done.stdout, done.stdout + done.stderr

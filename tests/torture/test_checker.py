@@ -84,7 +84,10 @@ def test_partition_by_partition_the_same_is_compared(witnesses: Witnesses) -> No
 def test_a_row_of_no_partition_is_seen(witnesses: Witnesses, tmp_path: Path) -> None:
     """No part would look at it."""
     with closing(healthy.copied(witnesses.store, tmp_path / "store.db")) as connection:
-        connection.execute("UPDATE everwhen_torture__1_versions SET partition = 99 WHERE rowid = 1")
+        connection.execute(
+            "UPDATE everwhen_torture__1_versions SET partition = 99 WHERE rowid = "
+            "(SELECT min(rowid) FROM everwhen_torture__1_versions)"
+        )
     assert "versions.unplaced" in _check_files(witnesses, tmp_path / "store.db").kinds()
 
 
