@@ -15,7 +15,7 @@ from tests.axes.world import World, instants_around, shown
 from tests.ledger import Ledger
 from tests.longer import times
 
-LOGS = {"sqlite": times(220), "postgres": times(70)}
+LOGS = {"sqlite": times(110), "postgres": times(40)}
 """How many logs each world gets; there are four of SQLite and two of PostgreSQL."""
 
 

@@ -17,7 +17,7 @@ from tests.axes.world import World, basis_at, instants_around, shown
 from tests.ledger import Ledger
 from tests.longer import times
 
-LOGS = {"sqlite": times(90), "postgres": times(40)}
+LOGS = {"sqlite": times(50), "postgres": times(20)}
 
 
 def document(belief: Belief[Ledger]) -> Any:

@@ -20,7 +20,7 @@ from tests.ledger import Ledger
 from tests.longer import times
 from tests.oracle import Entry
 
-LOGS = {"sqlite": times(25), "postgres": times(10)}
+LOGS = {"sqlite": times(15), "postgres": times(6)}
 
 
 class Cut(NamedTuple):

@@ -23,7 +23,7 @@ from tests.axes.world import World, basis_at, instants_around, shown
 from tests.ledger import Ledger, Noted, Reset, Skipped, Wiped
 from tests.longer import times
 
-LOGS = {"sqlite": times(40), "postgres": times(12)}
+LOGS = {"sqlite": times(25), "postgres": times(8)}
 
 
 def reduce(state: Any, event: Event) -> Any:

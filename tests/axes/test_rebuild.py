@@ -20,7 +20,7 @@ from tests.axes.world import World, instants_around, shown
 from tests.ledger import Ledger
 from tests.longer import times
 
-LOGS = {"sqlite": times(50), "postgres": times(20)}
+LOGS = {"sqlite": times(30), "postgres": times(12)}
 TABLES = ("versions", "superseded", "withdrawals", "conflicts", "entities")
 OpenWorld = Callable[[str], World]
 

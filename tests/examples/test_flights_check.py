@@ -25,6 +25,7 @@ from examples.flights.demo import start_afresh
 
 from everwhen import Reader
 from everwhen.testing.parts import KafkaAddress
+from tests.longer import LONGER
 
 ROOT = Path(__file__).parents[2]
 FIELDS = ["airport", "carrier", "departures", "landings", "cancellations", "miles", "airborne_minutes"]
@@ -156,6 +157,7 @@ def test_embedded_default(tmp_path: Path, timelines: dict[str, Timeline]) -> Non
     check(store, timelines)
 
 
+@pytest.mark.skipif(LONGER <= 1, reason="it takes a minute; EVERWHEN_TEST_LONGER=2 runs it")
 def test_kafka_and_postgresql(real_kafka: KafkaAddress, postgres_url: str, timelines: dict[str, Timeline]) -> None:
     """Kafka or PostgreSQL would give other states than the two files do."""
     # Not "0 duplicates": a broker that was not started for this run may have the topic from an earlier one.

@@ -39,7 +39,7 @@ def shown(row: VersionRow | None) -> tuple[Version, int | None, int | None] | No
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2]))
-@settings(max_examples=times(400), deadline=None)
+@settings(max_examples=times(240), deadline=None)
 def test_folding_gives_what_the_rows_would_have(log: list[Entry], cuts: list[int], depth: int) -> None:
     """State, end and the time at which it was superseded, at every instant and every basis and recorded time."""
     bounded, exact = Rows(), Rows()
@@ -55,7 +55,7 @@ def test_folding_gives_what_the_rows_would_have(log: list[Entry], cuts: list[int
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2]))
-@settings(max_examples=times(200), deadline=None)
+@settings(max_examples=times(120), deadline=None)
 def test_folding_says_what_the_definition_says(log: list[Entry], cuts: list[int], depth: int) -> None:
     """At every basis and recorded time; comparing with what was kept would not show a mistake in what counts at all."""
     rows = Rows()
@@ -72,7 +72,7 @@ def test_folding_says_what_the_definition_says(log: list[Entry], cuts: list[int]
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2]))
-@settings(max_examples=times(400), deadline=None)
+@settings(max_examples=times(240), deadline=None)
 def test_a_replay_gives_every_row_back(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Versions and superseded beliefs, as they are when everything is kept."""
     bounded, exact = Rows(), Rows()
@@ -85,7 +85,7 @@ def test_a_replay_gives_every_row_back(log: list[Entry], cuts: list[int], depth:
 
 
 @given(logs())
-@settings(max_examples=times(400), deadline=None)
+@settings(max_examples=times(240), deadline=None)
 def test_beliefs_cover_the_plane_once(log: list[Entry]) -> None:
     """Every point of both axes lies in one belief with the oracle's state, or in none before the first event."""
     rows = Rows()

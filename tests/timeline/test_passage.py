@@ -110,7 +110,7 @@ def answers(rows: Rows, instant: int, basis: int) -> bool:
 
 
 @given(logs(KINDS), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 100]))
-@settings(max_examples=times(700), deadline=None)
+@settings(max_examples=times(420), deadline=None)
 def test_rows_are_those_of_the_last_good_basis(log: list[Entry], cuts: list[int], depth: int) -> None:
     """At every instant and basis that is stored; and the entity is parked where the definition says, at every batch."""
     store = Store()
@@ -135,7 +135,7 @@ def test_rows_are_those_of_the_last_good_basis(log: list[Entry], cuts: list[int]
 
 
 @given(logs(KINDS, UNREADABLE), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
-@settings(max_examples=times(600), deadline=None)
+@settings(max_examples=times(360), deadline=None)
 def test_batches_do_not_show(log: list[Entry], cuts: list[int], other: list[int]) -> None:
     """Rows, head, what waits and the counts are the same however the log is cut, and wherever a worker took over."""
     results = []
@@ -150,7 +150,7 @@ def test_batches_do_not_show(log: list[Entry], cuts: list[int], other: list[int]
 
 
 @given(logs(KINDS, UNREADABLE), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=times(300), deadline=None)
+@settings(max_examples=times(180), deadline=None)
 def test_a_record_that_cannot_be_read_parks_for_good(log: list[Entry], cuts: list[int], depth: int) -> None:
     """No later record helps; retried without it, the rows are those of a log that never had it."""
     store = Store()
@@ -180,7 +180,7 @@ def test_a_record_that_cannot_be_read_parks_for_good(log: list[Entry], cuts: lis
 
 
 @given(logs(KINDS), st.lists(st.integers(0, 14)), st.sampled_from([0, 100]))
-@settings(max_examples=times(250), deadline=None)
+@settings(max_examples=times(150), deadline=None)
 def test_under_append_too(log: list[Entry], cuts: list[int], depth: int) -> None:
     """What waits is put in the order of the log, at the instants that it counts from."""
     store, one_by_one = Store("append"), Store("append")

@@ -178,7 +178,7 @@ def cut(log: list[Entry], cuts: list[int]) -> list[list[Entry]]:
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 1, 2, 3, 100]))
-@settings(max_examples=times(900), deadline=None)
+@settings(max_examples=times(540), deadline=None)
 def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
     log: list[Entry], cuts: list[int], depth: int
 ) -> None:
@@ -200,7 +200,7 @@ def test_every_stored_belief_equals_the_oracle_and_every_present_one_is_stored(
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=times(400), deadline=None)
+@settings(max_examples=times(240), deadline=None)
 def test_under_append_log_order_decides(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Every stored belief is that of the log in which no event counts from before those that it comes after."""
     rows = Rows("append")
@@ -214,7 +214,7 @@ def test_under_append_log_order_decides(log: list[Entry], cuts: list[int], depth
 
 
 @given(logs())
-@settings(max_examples=times(200), deadline=None)
+@settings(max_examples=times(120), deadline=None)
 def test_under_append_only_withdrawals_change_the_past(log: list[Entry]) -> None:
     """Without corrections and retractions nothing is ever superseded, however late events are."""
     rows = Rows("append")
@@ -224,7 +224,7 @@ def test_under_append_only_withdrawals_change_the_past(log: list[Entry]) -> None
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.sampled_from([0, 2, 100]))
-@settings(max_examples=times(400), deadline=None)
+@settings(max_examples=times(240), deadline=None)
 def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int], depth: int) -> None:
     """Versions and withdrawn beliefs together hold every event, with the offset that withdrew it."""
     rows = Rows()
@@ -239,7 +239,7 @@ def test_the_events_to_fold_are_all_in_the_rows(log: list[Entry], cuts: list[int
 
 
 @given(logs(), st.lists(st.integers(0, 14)), st.lists(st.integers(0, 14)))
-@settings(max_examples=times(400), deadline=None)
+@settings(max_examples=times(240), deadline=None)
 def test_batches_do_not_show_in_what_is_believed_now(log: list[Entry], cuts: list[int], other: list[int]) -> None:
     """However the log is cut, the present states, the head and the counts are the same."""
     results = []
@@ -252,7 +252,7 @@ def test_batches_do_not_show_in_what_is_believed_now(log: list[Entry], cuts: lis
 
 
 @given(logs())
-@settings(max_examples=times(300), deadline=None)
+@settings(max_examples=times(180), deadline=None)
 def test_the_head_describes_the_versions(log: list[Entry]) -> None:
     """Count, first and last instant, state and lead of the head are those of the rows."""
     rows = Rows()
