@@ -98,24 +98,20 @@ class _PlainBatch(SqlBatch):
 def _packed(rows: Iterable[Version]) -> bytes:
     """Do what :func:`everwhen.sql.wire.version_rows` does, with three columns less."""
     packed: list[bytes] = []
-    add, texts, null = packed.append, wire._TextCache(), wire._NULL
+    add, texts, count = packed.append, wire._TextCache(), len(_COLUMNS).to_bytes(2, "big")
+    last, begin = None, b""
     for row in rows:
-        entity_id = row[0].encode()
-        add(
-            b"".join(
-                (
-                    wire._count_and_size(len(_COLUMNS), len(entity_id)),
-                    entity_id,
-                    _when_and_where(8, row[1] - wire._EPOCH, 8, row[2], 4, row[3]),
-                    wire._text(row[7]),
-                    texts[row[8]],
-                    null if row[9] is None else wire._text(row[9]),
-                    null if row[10] is None else wire._text(row[10]),
-                    null if row[11] is None else wire._text(row[11]),
-                    wire._int32(len(row[12])),
-                    row[12],
-                    null if row[13] is None else wire._text(row[13]),
-                )
-            )
-        )
+        if row[0] != last:
+            last, begin = row[0], count + wire._text(row[0])
+        add(begin)
+        add(_when_and_where(8, row[1] - wire._EPOCH, 8, row[2], 4, row[3]))
+        add(wire._text(row[7]))
+        add(texts[row[8]])
+        if row[9] is row[10] is row[11] is None:
+            add(wire._THREE_NULLS)
+        else:
+            add(b"".join([wire._NULL if each is None else wire._text(each) for each in row[9:12]]))
+        add(wire._int32(len(row[12])))
+        add(row[12])
+        add(wire._NULL if row[13] is None else wire._text(row[13]))
     return b"".join(packed)

@@ -27,6 +27,7 @@ _SPECVERSION = ("ce_specversion", b"1.0")
 _CONTENT_TYPE = ("content-type", b"application/avro")
 _KEY = "the record's key, which is the entity id,"
 _NEEDED = ("ce_id", "ce_type", "ce_time")
+_new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 _OPTIONAL = ("ce_correlationid", "ce_causationid", "ce_withdraws")
 _OURS = frozenset(
     {
@@ -131,9 +132,10 @@ def parse(headers: Headers | None, key: bytes | None) -> Meta:
     event_id, kind, time = found.get("ce_id"), found.get("ce_type"), found.get("ce_time")
     if not (event_id and kind and key and time):
         raise MalformedRecord(f"{_missing(found)} is missing or empty")
-    correlation, causation, withdraws = map(found.get, _OPTIONAL)
+    get = found.get
+    correlation, causation, withdraws = get("ce_correlationid"), get("ce_causationid"), get("ce_withdraws")
     try:
-        return Meta(
+        fields = (
             event_id.decode(),
             kind.decode(),
             key.decode(),
@@ -144,6 +146,7 @@ def parse(headers: Headers | None, key: bytes | None) -> Meta:
         )
     except UnicodeDecodeError:
         raise MalformedRecord(f"{_undecodable(found, key)} is not UTF-8") from None
+    return _new(Meta, fields)
 
 
 def _bytes(text: str, argument: str) -> bytes:

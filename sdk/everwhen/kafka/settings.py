@@ -25,8 +25,8 @@ _MOST_IN_FLIGHT = 5
 _BOTH = {"client.id": "everwhen"}
 _PRODUCER = {"linger.ms": "5", "compression.type": "lz4"}
 _PRODUCER_BOUND = {"enable.idempotence": "true", "acks": "all", "partitioner": "murmur2_random"}
-# What a worker has fetched it holds itself, within a bound; librdkafka's own 64 MB would come on top of that. They count
-# neither headers nor librdkafka's own bookkeeping, which make most of a small record: hence a number too.
+# What a worker has fetched it holds itself, within a bound; librdkafka's own 64 MB would come on top of that. Its bytes
+# count neither headers nor its own bookkeeping, which are most of a small record: hence a number too.
 _CONSUMER = {"queued.max.messages.kbytes": "16384", "queued.min.messages": "10000"}
 _CONSUMER_BOUND = {
     "isolation.level": "read_committed",

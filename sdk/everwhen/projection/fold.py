@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -10,7 +10,7 @@ from everwhen.errors import HandlerError
 from everwhen.event import Envelope, Event
 from everwhen.instants import from_micros
 from everwhen.positions import Position
-from everwhen.projection.projection import Handler, Projection
+from everwhen.projection.projection import Projection
 from everwhen.projection.rows import Version
 
 S = TypeVar("S", bound=BaseModel)
@@ -54,7 +54,10 @@ class Folder(Generic[S]):
             )
         try:
             before = None if state is None else self._read(state, by_alias=False, by_name=True)
-            after = self._call(handler, before, event, row)
+            if handler.takes_envelope:
+                after = handler.function(before, event, envelope(self._topic, row, event))
+            else:
+                after = handler.function(before, event)
             if after is None:
                 return None
             if isinstance(after, self._state):
@@ -72,11 +75,6 @@ class Folder(Generic[S]):
             f"{self._where(row)}: {handler.name}() returned {type(after).__name__}; "
             f"it must return {self._state.__name__} or None"
         )
-
-    def _call(self, handler: Handler, state: Any, event: Event, row: Version) -> Any:
-        if handler.takes_envelope:
-            return handler.function(state, event, envelope(self._topic, row, event))
-        return handler.function(state, event)
 
     def _where(self, row: Version) -> str:
         position = Position(self._topic, row.partition, row.offset)

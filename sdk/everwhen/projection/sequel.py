@@ -8,6 +8,8 @@ from everwhen.errors import RecordError
 from everwhen.projection.arrival import Arrival, Fold, Loaded, Tally
 from everwhen.projection.rows import Changes, Head, Version
 
+_new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
+
 
 def follow(
     entity_id: str, loaded: Loaded, arrivals: Sequence[Arrival], fold: Fold, changes: Changes, tally: Tally
@@ -29,7 +31,7 @@ def follow(
     try:
         for row, _ in arrivals:
             state = fold(state, row)
-            rows.append(Version(*row[:-1], state))
+            rows.append(_new(Version, (*row[:-1], state)))
             lead = max(lead, row.valid_from - row.recorded_at)
     except RecordError:
         return False

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Insert, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
@@ -19,6 +20,9 @@ from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
 
 _key = itemgetter(0, 1, 2)
+_AT_ONCE: Final = 64
+"""Rows of one statement: the driver gives the interpreter away and takes it back for each statement, not for each row.
+Their parameters are fewer than the 999 that any SQLite allows."""
 
 
 class SqliteWriter:
@@ -34,6 +38,7 @@ class SqliteWriter:
         self._remove, _ = _compile(delete(rows).where(*here))
         self._update, _ = _compile(update(rows).values(changed).where(*here))
         self._insert, _ = _compile(insert(rows))
+        self._insert_some = _of_rows(self._insert, _AT_ONCE)
         self._supersede, _ = _compile(insert(tables.superseded))
         self._withdraw, _ = _compile(insert(tables.withdrawals))
         self._conflict, _ = _compile(insert(tables.conflicts))
@@ -71,12 +76,23 @@ class SqliteWriter:
 
     def _insert_all(self, connection: Any, rows: Sequence[Version]) -> None:
         # In key order, so that rows that share a page are written while it is at hand.
+        rows = sorted(rows, key=_key)
+        whole = len(rows) - len(rows) % _AT_ONCE
+        cursor = connection.cursor()
         try:
-            connection.cursor().executemany(self._insert, sorted(rows, key=_key))
+            for begin in range(0, whole, _AT_ONCE):
+                cursor.execute(self._insert_some, list(chain.from_iterable(rows[begin : begin + _AT_ONCE])))
+            cursor.executemany(self._insert, rows[whole:])
         except sqlite3.IntegrityError as error:
             if "event_id" not in str(error):  # it names the columns
                 raise
             raise Repeated("an event id of an entity came once more") from None
+
+
+def _of_rows(insert_one: str, number: int) -> str:
+    """Write an ``INSERT`` of one row as one of so many."""
+    begin, values, row = insert_one.partition("VALUES ")
+    return begin + values + ", ".join([row] * number)
 
 
 def _compile(clause: ClauseElement) -> tuple[str, list[str]]:

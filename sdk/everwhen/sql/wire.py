@@ -86,7 +86,7 @@ def copy_block(kinds: Sequence[Kind], rows: Iterable[Sequence[Any]]) -> bytes:
     return b"".join(chain((HEADER,), packed, (TRAILER,)))
 
 
-_count_and_size = struct.Struct(">hi").pack
+_TWO_NULLS, _THREE_NULLS = _NULL * 2, _NULL * 3
 _when_and_where = struct.Struct(">iqiqiiiq").pack
 
 
@@ -97,27 +97,29 @@ def version_rows(rows: Iterable[Version]) -> bytes:
     """
     packed: list[bytes] = []
     add, texts = packed.append, _TextCache()
+    last, begin = None, b""
     for row in rows:
-        entity_id = row[0].encode()
-        add(
-            b"".join(
-                (
-                    _count_and_size(14, len(entity_id)),
-                    entity_id,
-                    _when_and_where(8, row[1] - _EPOCH, 8, row[2], 4, row[3], 8, row[4] - _EPOCH),
-                    _NULL if row[5] is None else _sized_int64(8, row[5]),
-                    _NULL if row[6] is None else _instant(row[6]),
-                    _text(row[7]),
-                    texts[row[8]],
-                    _NULL if row[9] is None else _text(row[9]),
-                    _NULL if row[10] is None else _text(row[10]),
-                    _NULL if row[11] is None else _text(row[11]),
-                    _int32(len(row[12])),
-                    row[12],
-                    _NULL if row[13] is None else _text(row[13]),
-                )
-            )
-        )
+        key, begins, offset, partition, recorded, by, by_at, event_id, kind, a, b, c, event, state = row
+        if key != last:  # rows of an entity follow one another
+            last, begin = key, b"\0\x0e" + _text(key)
+        id_data = event_id.encode()
+        add(begin)
+        add(_when_and_where(8, begins - _EPOCH, 8, offset, 4, partition, 8, recorded - _EPOCH))
+        if by is by_at is None:
+            add(_TWO_NULLS)
+        else:
+            add(_NULL if by is None else _bigint(by))
+            add(_NULL if by_at is None else _instant(by_at))
+        add(_int32(len(id_data)))
+        add(id_data)
+        add(texts[kind])
+        if a is b is c is None:
+            add(_THREE_NULLS)
+        else:
+            add(b"".join([_NULL if each is None else _text(each) for each in (a, b, c)]))
+        add(_int32(len(event)))
+        add(event)
+        add(_NULL if state is None else _text(state))
     return b"".join(packed)
 
 

@@ -33,6 +33,8 @@ class _Lane:
     def __init__(self, owned: Owned) -> None:
         self.owned = owned
         self.waiting: deque[Record] = deque()
+        self.size = 0
+        """About how much memory they take, in bytes."""
         self.next_offset = owned.mark.next_offset
         """The offset after the last record that was put or taken."""
         self.end: int | None = None
@@ -43,14 +45,34 @@ class _Lane:
         self.broken: ContinuityError | None = None
         """Why nothing comes any more after what waits."""
 
-    def put(self, run: list[Record]) -> int:
-        """Add records in offset order, those left out that were put before; return how much memory they take."""
+    def put(self, run: list[Record]) -> None:
+        """Add records in offset order, those left out that were put before."""
         if run[0].offset < self.next_offset:
             run = [record for record in run if record.offset >= self.next_offset]
         if run:
             self.waiting.extend(run)
+            self.size += _weight(run)
             self.next_offset = run[-1].offset + 1
-        return _weight(run)
+
+    def take(self, number: int) -> list[Record]:
+        """Take records from the front; they count as what waits weighs on average."""
+        waiting = self.waiting
+        self.size -= self.size * number // (len(waiting) or 1)
+        if number == len(waiting):
+            records = list(waiting)
+            waiting.clear()
+            return records
+        return [waiting.popleft() for _ in range(number)]
+
+    def put_back(self, records: Sequence[Record]) -> None:
+        """Add records in front."""
+        self.waiting.extendleft(reversed(records))
+        self.size += _weight(records)
+
+    def clear(self) -> None:
+        """Drop what waits."""
+        self.waiting.clear()
+        self.size = 0
 
     @property
     def is_held(self) -> bool:
@@ -73,7 +95,6 @@ class Inbox:
         self._limit = limit_bytes
         self._lanes: dict[int, _Lane] = {}
         self._order: deque[int] = deque()
-        self._size = 0
         self._full = False
         self._busy: int | None = None
         self._news = False
@@ -117,7 +138,7 @@ class Inbox:
         with self._changed:
             for partition, run in runs:
                 if (lane := self._lanes.get(partition)) is not None and lane.goes_on:
-                    self._size += lane.put(run)
+                    lane.put(run)
             for partition, end in chunk.ends.items():
                 if (lane := self._lanes.get(partition)) is not None and lane.goes_on:
                     lane.end = end
@@ -155,7 +176,8 @@ class Inbox:
     def paused(self) -> frozenset[int]:
         """Return the partitions that must not be fetched now: all while the buffer is full, and those stopped."""
         with self._changed:
-            self._full = self._size > (self._limit // 2 if self._full else self._limit)
+            size = sum(lane.size for lane in self._lanes.values())
+            self._full = size > (self._limit // 2 if self._full else self._limit)
             return frozenset(p for p, lane in self._lanes.items() if self._full or lane.is_held)
 
     # -- the applying side ---------------------------------------------------------------------------------------
@@ -176,9 +198,7 @@ class Inbox:
             lane = self._next_lane()
             if lane is None:
                 return None
-            count = min(lane.owned.most(max_records), len(lane.waiting))
-            records = [lane.waiting.popleft() for _ in range(count)]
-            self._size -= _weight(records)
+            records = lane.take(min(lane.owned.most(max_records), len(lane.waiting)))
             self._busy = lane.owned.partition
             if lane.waiting:
                 return Work(lane.owned, records, lane.waiting[0].offset)
@@ -199,8 +219,7 @@ class Inbox:
         with self._changed:
             lane = self._lanes.get(owned.partition)
             if lane is not None and lane.owned is owned:
-                lane.waiting.extendleft(reversed(records))
-                self._size += _weight(records)
+                lane.put_back(records)
                 lane.again_at = None if pause is None else time.monotonic() + pause
 
     def stop(self, partition: int, error: EverwhenError) -> None:
@@ -208,8 +227,7 @@ class Inbox:
         with self._changed:
             if (lane := self._lanes.get(partition)) is not None:
                 lane.stopped = error
-                self._size -= _weight(lane.waiting)
-                lane.waiting.clear()
+                lane.clear()
 
     def wake(self) -> None:
         """Make a waiting :meth:`take` look again. May be called from a signal handler."""
@@ -267,7 +285,6 @@ class Inbox:
         lane = self._lanes.pop(partition, None)
         if lane is not None:
             lane.owned.released = True
-            self._size -= _weight(lane.waiting)
             self._order.remove(partition)
         return lane
 

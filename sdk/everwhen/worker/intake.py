@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from everwhen.worker.adoption import Adoption
 
 _RETRACTED = event_type(Retracted)
+_new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 _OWN = b"\xc3\x01"
 """How a value begins that is stored as it is."""
 
@@ -76,23 +77,10 @@ class Intake:
             self._check_type(name, event)
         except RecordError as error:
             raise type(error)(f"{self.where(record)}: {error}") from error
-        row = Version(
-            meta.entity_id,
-            meta.occurred_at,
-            record.offset,
-            record.partition,
-            recorded_at,
-            None,
-            None,
-            meta.id,
-            name,
-            meta.correlation_id,
-            meta.causation_id,
-            meta.withdraws,
-            value,
-            None,
-        )
-        return Arrival(row, name not in self._unfolded), event
+        event_id, _, entity_id, occurred_at, correlation_id, causation_id, withdraws = meta
+        place = (entity_id, occurred_at, record.offset, record.partition, recorded_at, None, None)
+        row = _new(Version, (*place, event_id, name, correlation_id, causation_id, withdraws, value, None))
+        return _new(Arrival, (row, name not in self._unfolded)), event
 
     def entity_of(self, record: Record, recorded_at: Micros) -> str | None:
         """Return the entity that a record belongs to which cannot be read; ``None`` if nothing in it can say."""
@@ -121,8 +109,11 @@ class Intake:
 
 
 def _check_ids(meta: headers.Meta) -> None:
-    texts = [text for text in (meta.entity_id, meta.id, meta.correlation_id, meta.causation_id, meta.withdraws) if text]
-    together = "".join(texts)
+    event_id, _, entity_id, _, *others = meta
+    together = entity_id + event_id
+    for text in others:
+        if text is not None:
+            together += text
     if "\0" in together:
         raise MalformedRecord("an id holds a NUL character, which no database text can hold")
     if len(together) > headers.ID_LIMIT // 4:

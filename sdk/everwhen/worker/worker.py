@@ -246,7 +246,8 @@ class Worker:
         except RecordError as error:
             self._stop_partition(owned, error)
         else:
-            left = [record for record in work.records if record.offset >= owned.mark.next_offset]
+            reached = owned.mark.next_offset
+            left = [record for record in work.records if record.offset >= reached]
             if self._schemas.passed(owned) or left:
                 self._inbox.put_back(owned, left)
             self._advance(len(work.records) - len(left), tally)
