@@ -20,11 +20,10 @@ from everwhen.errors import NotYetProjected
 from everwhen.event import event_type
 from everwhen.instants import to_micros
 from everwhen.local import LocalLog
-from everwhen.ports.answers import AsOf
+from everwhen.ports.answers import AsOf, VersionRow
 from everwhen.ports.log import TopicDescription
 from everwhen.positions import Mark
 from everwhen.projection import Tally
-from everwhen.projection.rows import Version
 from everwhen.publisher import Publisher
 from everwhen.reader import At
 from everwhen.worker import blueprint
@@ -110,14 +109,15 @@ class Place:
         with self.reader() as reader:
             return reader.get("a").basis
 
-    def stored(self, *bases: Basis) -> list[tuple[Version, int | None] | None]:
+    def stored(self, *bases: Basis) -> list[VersionRow | None]:
         """To the byte, what the store gives at each half hour as known at each basis, and where it ends."""
         store = open_store(self.store)
         reader = store.reader("ledger")
         points = [AsOf(to_micros(at(hours), ""), basis) for basis in bases for hours in HALF_HOURS]
         rows = [reader.find("a", point).row for point in points]
         store.close()
-        return [None if row is None else (row.version, row.valid_to) for row in rows]
+        # When a belief was replaced is known only later.
+        return [None if row is None else row._replace(superseded_at=None) for row in rows]
 
 
 @pytest.fixture

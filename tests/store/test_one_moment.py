@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from everwhen.ports.answers import AsOf
+from everwhen.ports.answers import AsOf, VersionRow
 from everwhen.projection.rows import Changes, Superseded
 from everwhen.sql import SqlStore
 from everwhen.testing.store_samples import head, prepared, version
@@ -30,7 +30,7 @@ def test_a_snapshot_begins_with_its_marks(url: str) -> None:
     with store.reader("thing").snapshot(AsOf(50)) as (basis, stream):
         after = version("b", 10, 1)
         part.write(Changes(inserted=[after], heads=[head(after)]))
-        assert [found.row.version for found in stream if found.row] == [before]
+        assert [found.row for found in stream] == [VersionRow.of(before, None, None)]
     assert basis[0].next_offset == 1
     for each in (store, other):
         each.close()
@@ -46,14 +46,14 @@ def test_a_history_is_not_torn(url: str) -> None:
         for offset in range(60):
             row = version("e", 10 + offset, offset)
             gone = Superseded(version("e", 1, offset), offset, 100 + offset, withdrawn=True)
-            part.write(Changes(inserted=[row], superseded=[gone], heads=[head(row, versions=offset + 1)]))
+            part.write(Changes(inserted=[row], superseded=[gone], heads=[head(row, pruned_at=offset + 1)]))
 
     with ThreadPoolExecutor(1) as pool:
         writing = pool.submit(write)
         while not writing.done() or not asked:
             found, rows = reader.history("e", AsOf(1000))
             covered = found.marks[0].next_offset
-            assert (found.head.versions if found.head else 0) == len(rows) == covered
+            assert (found.head.pruned_at if found.head else 0) == len(rows) == covered
             everything = reader.rows("e")
             assert len(everything.versions) == len(everything.superseded) == everything.marks[0].next_offset
             asked += 1

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from everwhen.instants import MAX_MICROS, from_micros
-from everwhen.ports.answers import AsOf
+from everwhen.ports.answers import AsOf, VersionRow
 from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
@@ -140,10 +140,8 @@ def test_a_refolded_history_is_not_searched_through(open_url: str) -> None:
     reader = store.reader("thing")
     before, between = (Basis.of(TOPIC, {0: Mark(n, 99 + n)}) for n in (2_001, 2_002))
     old, new = reader.find("e", AsOf(10_005, before)).row, reader.find("e", AsOf(10_005, between)).row
-    assert old is not None
-    assert new is not None
-    assert (old.version, old.superseded_at, old.valid_to) == (rows[999], late.recorded_at, 10_010)
-    assert (new.version, new.superseded_at, new.valid_to) == (renewed[999], None, 10_010)
+    assert old == VersionRow.of(rows[999], 10_010, late.recorded_at)
+    assert new == VersionRow.of(renewed[999], 10_010, None)
     store.close()
     database = Database(open_url, Timeouts())
     if database.kind != POSTGRESQL:

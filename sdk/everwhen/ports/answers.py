@@ -16,13 +16,48 @@ from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Ve
 
 
 class VersionRow(NamedTuple):
-    """A version as a reader sees it, with the interval over which it was believed."""
+    """A version as a reader sees it, with the interval over which it was believed.
 
-    version: Version
+    Of a row of ``versions`` it has what answers show: reading the others takes as long again.
+    """
+
+    valid_from: Micros
+    offset: int
+    partition: int
+    recorded_at: Micros
+    event_id: str
+    event_type: str
+    state: str | None
     valid_to: Micros | None
     """Where the next version begins in the belief asked for; ``None``: it has no end yet."""
     superseded_at: Micros | None
     """When a later record replaced this belief; ``None`` while it is believed."""
+
+    @classmethod
+    def of(cls, row: Version, valid_to: Micros | None, superseded_at: Micros | None) -> VersionRow:
+        """Return what is shown of a whole row."""
+        place = (row.valid_from, row.offset, row.partition, row.recorded_at)
+        return cls(*place, row.event_id, row.event_type, row.state, valid_to, superseded_at)
+
+
+class HeadRow(NamedTuple):
+    """What answers depend on of an entity as a whole: these fields of its head."""
+
+    entity_id: str
+    partition: int
+    unstored_offset: int | None
+    unstored_valid: Micros | None
+    unstored_at: Micros | None
+    quarantined_offset: int | None
+    quarantined_at: Micros | None
+    pruned_before: Micros | None
+    pruned_offset: int | None
+    pruned_at: Micros | None
+
+    @classmethod
+    def of(cls, head: Head) -> HeadRow:
+        """Return these fields of a whole head."""
+        return cls(*[getattr(head, name) for name in cls._fields])
 
 
 class Found(NamedTuple):
@@ -30,7 +65,7 @@ class Found(NamedTuple):
 
     marks: Basis
     """How far everything was projected in the snapshot that answered."""
-    head: Head | None
+    head: HeadRow | None
     row: VersionRow | None
     """``None`` where no version begins at or before the instant, or where ``unstored`` is true."""
     unstored: bool

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from everwhen.instants import Micros, from_micros
-from everwhen.ports.answers import AsOf, Found, StoreJoin, StoreReader, VersionRow
+from everwhen.ports.answers import AsOf, Found, HeadRow, StoreJoin, StoreReader, VersionRow
 from everwhen.ports.generations import Generation
 from everwhen.positions import Basis, Position
 from everwhen.projection.rows import Head
@@ -91,16 +91,16 @@ class Answering(Generic[S]):
 
     def version(self, row: VersionRow) -> Version[S]:
         """Show a version."""
-        version, valid_to, superseded_at = row
+        valid_from, offset, partition, recorded_at, event_id, event_type, state, valid_to, superseded_at = row
         return Version(
-            state=None if version.state is None else self._states.read(version.state, self._generation),
-            valid_from=from_micros(version.valid_from),
+            state=None if state is None else self._states.read(state, self._generation),
+            valid_from=from_micros(valid_from),
             valid_to=None if valid_to is None else from_micros(valid_to),
-            recorded_at=from_micros(version.recorded_at),
+            recorded_at=from_micros(recorded_at),
             superseded_at=None if superseded_at is None else from_micros(superseded_at),
-            event_id=version.event_id,
-            event_type=version.event_type,
-            position=Position(self._generation.topic, version.partition, version.offset),
+            event_id=event_id,
+            event_type=event_type,
+            position=Position(self._generation.topic, partition, offset),
         )
 
     def pin(self, marks: Basis) -> Basis:
@@ -157,7 +157,7 @@ class Answering(Generic[S]):
         if valid_at < head.pruned_before:
             return True
         # Of the instants from there on everything was kept; what is before them was as it is only since the pruning.
-        kept = found.row is not None and found.row.version.valid_from >= head.pruned_before
+        kept = found.row is not None and found.row.valid_from >= head.pruned_before
         return not kept and predates_pruning(head, self._as_of)
 
     def _status(self, found: Found, row: VersionRow | None) -> Status:
@@ -167,10 +167,10 @@ class Answering(Generic[S]):
         if self._is_parked(head):
             return Status.QUARANTINED
         if row is not None:
-            return Status.FOUND if row.version.state is not None else Status.DELETED
+            return Status.FOUND if row.state is not None else Status.DELETED
         return Status.BEFORE_FIRST if found.following is not None else Status.NEVER_EXISTED
 
-    def history_status(self, head: Head | None, *, exists: bool) -> Status:
+    def history_status(self, head: Head | HeadRow | None, *, exists: bool) -> Status:
         """Say what a list of versions means.
 
         :param exists: whether there is any.
@@ -181,7 +181,7 @@ class Answering(Generic[S]):
             return Status.TRUNCATED
         return Status.FOUND if exists else Status.NEVER_EXISTED
 
-    def _is_parked(self, head: Head) -> bool:
+    def _is_parked(self, head: Head | HeadRow) -> bool:
         """Whether the event in front of which the entity is parked is part of what is asked for."""
         if head.quarantined_offset is None:
             return False
@@ -197,22 +197,20 @@ def _reached(found: Found) -> Micros:
     return min((found.marks[p].watermark for p in partitions if p in found.marks), default=-1)
 
 
-def _watermark(basis: Basis, head: Head | None) -> Micros | None:
+def _watermark(basis: Basis, head: Head | HeadRow | None) -> Micros | None:
     if head is None:
         return basis.watermark
     mark = basis.get(head.partition)
     return mark.watermark if mark is not None and mark.watermark >= 0 else None
 
 
-def _left(rows: Iterable[VersionRow], head: Head | None, as_of: AsOf) -> list[VersionRow]:
+def _left(rows: Iterable[VersionRow], head: Head | HeadRow | None, as_of: AsOf) -> list[VersionRow]:
     """Keep the versions of which everything is known that is valid after the instant up to which it was pruned."""
     if head is None or (before := head.pruned_before) is None:
         return list(rows)
     floor = not predates_pruning(head, as_of)
     return [
-        row
-        for row in rows
-        if row.version.valid_from >= before or (floor and (row.valid_to is None or row.valid_to > before))
+        row for row in rows if row.valid_from >= before or (floor and (row.valid_to is None or row.valid_to > before))
     ]
 
 
@@ -220,7 +218,7 @@ def _visible(rows: Iterable[VersionRow]) -> list[VersionRow]:
     """Keep the last of several versions that begin at one instant."""
     shown: list[VersionRow] = []
     for row in rows:
-        if shown and shown[-1].version.valid_from == row.version.valid_from:
+        if shown and shown[-1].valid_from == row.valid_from:
             shown.pop()
         shown.append(row)
     return shown

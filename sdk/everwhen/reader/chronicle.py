@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from everwhen.errors import HandlerError
 from everwhen.instants import MAX_MICROS, Micros, from_micros
-from everwhen.ports.answers import AsOf, EntityRows, VersionRow
+from everwhen.ports.answers import AsOf, EntityRows, HeadRow, VersionRow
 from everwhen.positions import Basis, Mark
 from everwhen.projection import Arrival, Fold, Loaded, Tally, Timeline
 from everwhen.projection.rows import Changes, Head, Superseded, Version, Withdrawal
@@ -44,12 +44,12 @@ class Belief(NamedTuple):
         return None if self.ended is None else self.ended.recorded_at
 
 
-def pruned_before(head: Head | None) -> datetime | None:
+def pruned_before(head: Head | HeadRow | None) -> datetime | None:
     """Return the instant up to which an entity was pruned."""
     return None if head is None or head.pruned_before is None else from_micros(head.pruned_before)
 
 
-def predates_pruning(head: Head, as_of: AsOf) -> bool:
+def predates_pruning(head: Head | HeadRow, as_of: AsOf) -> bool:
     """Say whether a point may lie before the records that the entity had when its history was pruned."""
     if head.pruned_offset is None:
         return False
@@ -104,7 +104,7 @@ class Chronicle:
         believed.sort(key=lambda each: _key(each[0]))
         ends = [*(row.valid_from for row, _ in believed[1:]), None]
         return [
-            VersionRow(row, valid_to, superseded_at)
+            VersionRow.of(row, valid_to, superseded_at)
             for (row, superseded_at), valid_to in zip(believed, ends, strict=False)
         ]
 
@@ -139,8 +139,8 @@ class Chronicle:
             return self._fold_at(valid_at, as_of, fold)
         except HandlerError:
             rows = self.replayed(fold).history(as_of)
-            here = bisect_right(rows, valid_at, key=lambda row: row.version.valid_from)
-            valid_to = rows[here].version.valid_from if here < len(rows) else None
+            here = bisect_right(rows, valid_at, key=lambda row: row.valid_from)
+            valid_to = rows[here].valid_from if here < len(rows) else None
             return rows[here - 1]._replace(valid_to=valid_to) if here else None
 
     def _fold_at(self, valid_at: Micros, as_of: AsOf, fold: Fold) -> VersionRow | None:
@@ -151,7 +151,7 @@ class Chronicle:
             return None
         last = before[-1]._replace(state=states[len(before) - 1])
         valid_to = next((row.valid_from for row in events[len(before) :]), None)
-        return VersionRow(last, valid_to, self._replaced_at(last, as_of, fold))
+        return VersionRow.of(last, valid_to, self._replaced_at(last, as_of, fold))
 
     def replayed(self, fold: Fold) -> Chronicle:
         """Fold every record again in the order of the log, so that no belief is missing."""

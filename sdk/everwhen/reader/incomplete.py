@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from everwhen.ports.answers import HeadRow
 from everwhen.positions import Basis, Position
 from everwhen.projection.rows import Head
 
@@ -27,7 +28,7 @@ class Incomplete:
         return f"{self.error} at {self.position}"
 
 
-def incomplete_of(marks: Basis, head: Head | None = None) -> Incomplete | None:
+def incomplete_of(marks: Basis, head: Head | HeadRow | None = None) -> Incomplete | None:
     """Say whether what is asked for depends on a partition that stands still.
 
     :param head: of the entity asked for; ``None`` while it is unknown, and for all: then it depends on every partition.

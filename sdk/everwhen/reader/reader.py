@@ -367,7 +367,7 @@ class Reader(Generic[S]):
             entity_id=entity_id,
             status=answering.history_status(head, exists=bool(chronicle.rows.versions)),
             beliefs=tuple(
-                belief(answering.version(VersionRow(held.row, held.valid_to, held.ended_at)), held)
+                belief(answering.version(VersionRow.of(held.row, held.valid_to, held.ended_at)), held)
                 for held in chronicle.beliefs()
             ),
             basis=marks,

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from everwhen.errors import ArgumentError
 from everwhen.instants import MAX_MICROS, Micros
-from everwhen.ports.answers import AsOf, EntityRows, Found, VersionRow
+from everwhen.ports.answers import AsOf, EntityRows, Found, HeadRow, VersionRow
 from everwhen.ports.generations import Generation
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Conflict, Head, Quarantined, Superseded, Version, Withdrawal
@@ -20,14 +20,16 @@ from everwhen.sql.statement import Statement
 from everwhen.sql.tables import SCHEMA_VERSION
 from everwhen.sql.versions import mismatch
 
-HEAD: Final = len(Head._fields)
+HEAD: Final = len(HeadRow._fields)
+SHOWN: Final = len(VersionRow._fields)
+_VALID_TO: Final = VersionRow._fields.index("valid_to")
 VERSION: Final = len(Version._fields)
 ENDED_AT: Final = VERSION + 1
-VALID_TO: Final = VERSION + 3
-"""Behind a version stand the columns of its end: offset, recorded time, withdrawn; and then this."""
-NOTHING: Final = (None,) * (VALID_TO + 1)
-"""The row of a version that is not there."""
+"""Behind the columns of a whole version stand those of its end: offset, recorded time, withdrawn."""
+NOTHING: Final = (None,) * max(HEAD, SHOWN)
+"""The columns of a head, or of a version, that is not there."""
 
+_new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 _EVERY_OFFSET: Final = {"offsets": "{}", "bounds": "{}", "other_offset": 2**63 - 1, "other_bound": MAX_MICROS}
 
 
@@ -94,24 +96,24 @@ def basis_at(generation: Generation, version: int | None, rows: Iterable[tuple[i
     return replace(Basis.of(generation.topic, marks), generation=generation.number, troubles=tuple(sorted(troubles)))
 
 
-def head_of(columns: Sequence[Any]) -> Head | None:
-    """Read a head's columns, which are null where there is none."""
-    return Head(*columns) if columns[0] is not None else None
+def head_of(columns: Sequence[Any]) -> HeadRow | None:
+    """Read the columns of a head row, which are null where there is none."""
+    return _new(HeadRow, columns) if columns[0] is not None else None
 
 
-def found_of(basis: Basis, head: Head | None, row: Sequence[Any], as_of: AsOf, valid_at: Micros) -> Found:
-    """Read the columns of a version, which are null where there is none, and where the next one begins.
+def found_of(basis: Basis, head: HeadRow | None, row: Sequence[Any], as_of: AsOf, valid_at: Micros) -> Found:
+    """Read the columns of a version row, which are null, but for ``valid_to``, where there is none.
 
     :param as_of: what was known; its ``valid_at`` plays no part.
     """
     if is_unstored(head, as_of, valid_at):
-        return Found(basis, head, None, unstored=True, following=row[VALID_TO])
+        return Found(basis, head, None, unstored=True, following=row[_VALID_TO])
     if row[0] is None:
-        return Found(basis, head, None, unstored=False, following=row[VALID_TO])
-    return Found(basis, head, VersionRow(Version(*row[:VERSION]), row[VALID_TO], row[ENDED_AT]), unstored=False)
+        return Found(basis, head, None, unstored=False, following=row[_VALID_TO])
+    return _new(Found, (basis, head, _new(VersionRow, row), False, None))
 
 
-def is_unstored(head: Head | None, as_of: AsOf, valid_at: Micros | None) -> bool:
+def is_unstored(head: HeadRow | None, as_of: AsOf, valid_at: Micros | None) -> bool:
     """Say whether the belief asked for, at one instant or at any, may not be kept as rows."""
     if head is None or head.unstored_offset is None or head.unstored_valid is None:
         return False
@@ -132,7 +134,7 @@ def rows_of(cursor: Any, queries: Queries, generation: Generation, entity_id: st
     )
     return EntityRows(
         marks=basis_of(generation, about[0]),
-        head=head_of(about[1:]),
+        head=Head(*about[1:]) if about[1] is not None else None,
         versions=[Version(*row[:VERSION]) for row in versions],
         superseded=list(map(_superseded, superseded)),
         withdrawals=list(starmap(Withdrawal, withdrawals)),

@@ -6,17 +6,16 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from everwhen.instants import Micros
-from everwhen.ports.answers import AsOf, EntityRows, Found
+from everwhen.ports.answers import AsOf, EntityRows, Found, HeadRow
 from everwhen.ports.generations import Generation
 from everwhen.positions import Basis
-from everwhen.projection.rows import Head
 from everwhen.sql.database import Database
 from everwhen.sql.errors import translated
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.found import NOTHING, ask, found_of, head_of, rows_of
 from everwhen.sql.queries import Queries
 
-Looked: TypeAlias = Iterable[tuple[Head | None, Sequence[Any]]]
+Looked: TypeAlias = Iterable[tuple[HeadRow | None, Sequence[Any]]]
 """For each point the head and the columns that a seek gives."""
 
 

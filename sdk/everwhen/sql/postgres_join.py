@@ -15,17 +15,16 @@ from psycopg.adapt import Transformer
 from psycopg.pq import Format
 
 from everwhen.instants import Micros
-from everwhen.ports.answers import AsOf
+from everwhen.ports.answers import AsOf, HeadRow
 from everwhen.ports.generations import Generation
-from everwhen.projection.rows import Head
 from everwhen.sql import wire
-from everwhen.sql.found import NOTHING, VALID_TO, ask
+from everwhen.sql.found import NOTHING, SHOWN, ask
 from everwhen.sql.join import Looked
 from everwhen.sql.postgres import Array, tuple_cursor
 from everwhen.sql.prepared import Prepared, answer
 from everwhen.sql.queries import Queries
 
-_PLACE: Final = VALID_TO + 1
+_PLACE: Final = SHOWN
 _AT_ONCE: Final = 1_000
 """Points that the server looks at while those before are answered; what it says of them fits the buffers between."""
 _MOST_HEADS: Final = 10_000
@@ -62,7 +61,7 @@ class ArrayPoints:
         self._cursor.format = 1  # binary: nothing is parsed
         self._reading: Any = Transformer(self._cursor)
         self._heads = queries.heads_of
-        self._known: dict[str, Head | None] = {}
+        self._known: dict[str, HeadRow | None] = {}
         _, self._parameters = ask(queries.points, as_of, generation)
         past = as_of.basis is not None or as_of.known_at is not None
         self._statement = Prepared(lambda: queries.write_points(past))
@@ -110,10 +109,10 @@ class ArrayPoints:
         self._reading.set_pgresult(result, set_loaders=True, format=Format.BINARY)
         rows: list[Sequence[Any]] = [NOTHING] * len(part.points)
         for row in self._reading.load_rows(0, result.ntuples, tuple):
-            rows[row[_PLACE] - 1] = row
+            rows[row[_PLACE] - 1] = row[:_PLACE]
         return rows
 
-    def _heads_of(self, entity_ids: list[str]) -> dict[str, Head | None]:
+    def _heads_of(self, entity_ids: list[str]) -> dict[str, HeadRow | None]:
         """Return the heads of these entities, and maybe of others; in one snapshot they do not change."""
         missing = dict.fromkeys(entity_ids).keys() - self._known.keys()
         if len(self._known) + len(missing) > _MOST_HEADS:
@@ -121,5 +120,5 @@ class ArrayPoints:
         if missing:
             given = {"entity_ids": Array(wire.TEXT, sorted(missing))}
             self._known |= dict.fromkeys(missing)
-            self._known |= {row[0]: Head(*row) for row in self._heads.run(self._cursor, given).fetchall()}
+            self._known |= {row[0]: HeadRow(*row) for row in self._heads.run(self._cursor, given).fetchall()}
         return self._known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import starmap
@@ -35,6 +35,7 @@ from sqlalchemy.sql.base import Executable, ReadOnlyColumnCollection
 from sqlalchemy.types import NullType, TypeEngine
 
 from everwhen.instants import MAX_MICROS
+from everwhen.ports.answers import HeadRow
 from everwhen.ports.generations import Generation
 from everwhen.sql.expressions import POSTGRESQL, Earlier, Joined, MicrosOf, NotBefore, NumberIn
 from everwhen.sql.seeks import Past, Question, Seeks
@@ -68,6 +69,7 @@ class Queries:
     """
 
     def __init__(self, kind: str, dialect: Dialect, shared: SharedTables, generation: Generation) -> None:
+        self._kind = kind
         self._tables = GenerationTables(kind, generation.projection, generation.number)
         self._seeks = Seeks(self._tables)
         self._all_marks = _marks(shared, generation)
@@ -77,31 +79,35 @@ class Queries:
         self.marks = Statement(lambda: select(self._all_marks), dialect)
         self.about = Statement(self._about, dialect)
         """``marks`` and the head's columns. Always one row."""
-        self.find = Timed(self._find, dialect)
-        """``marks``, the head's columns, the row's columns, ``valid_to``. Always one row."""
+        self.find = Timed(lambda past: self._find(past, anyway=False), dialect)
+        """``marks``, the head row's columns, the version row's columns. No row if there is no such entity."""
+        self.find_anyway = Timed(lambda past: self._find(past, anyway=True), dialect)
+        """The same. Always one row."""
         self.history = Timed(lambda past: self._seeks.history(self._one_entity(past)), dialect)
         """The rows' columns."""
         self.heads = Statement(lambda: select(entities).order_by(entities.c.entity_id), dialect)
         """The heads' columns."""
+        self.head_rows = Statement(lambda: select(*_head_row(entities.c)).order_by(entities.c.entity_id), dialect)
+        """The head rows' columns."""
         self.believed = Statement(self._believed, dialect)
         """The rows' columns, of all entities."""
         self.seek = Timed(self._seek, dialect)
-        """The row's columns, ``valid_to``. Always one row."""
+        """The version row's columns. Always one row."""
         self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
-        """The head's columns, the row's columns, ``valid_to``. SQLite has no LATERAL."""
+        """The head row's columns, the version row's columns. SQLite has no LATERAL."""
         self.points = Timed(self.write_points, dialect) if kind == POSTGRESQL else None
-        """The row's columns, ``valid_to``, and the place in the arrays, from 1; in any order. Where there is no entity
-        there may be no row."""
+        """The version row's columns, and the place in the arrays, from 1; in any order. Where there is no entity there
+        may be no row."""
         self.heads_of = Statement(self._heads_of, dialect) if kind == POSTGRESQL else None
-        """The heads' columns, of those entities of the array that have one."""
-        self.head = Statement(lambda: _of_entity(entities), dialect)
-        """The head's columns; no row if there is none."""
+        """The head rows' columns, of those entities of the array that have one."""
+        self.head = Statement(lambda: select(*_head_row(entities.c)).where(entities.c.entity_id == _ENTITY_ID), dialect)
+        """The head row's columns; no row if there is none."""
         self.recorded_since = Statement(lambda: self._recorded_since(entities), dialect)
-        """The heads' columns, of those entities that had a record since the past."""
+        """The head rows' columns, of those entities that had a record since the past."""
         self.changed_from = Statement(self._changed_from, dialect)
         """From where on an entity changed since the past; null if it did not."""
         self.changes = Statement(self._changes, dialect) if kind == POSTGRESQL else None
-        """From where on, the head's columns, the row's columns, ``valid_to``."""
+        """From where on, the head row's columns, the version row's columns."""
         self.parts = {
             table.name: Statement(lambda table=table: _of_entity(table), dialect)  # type: ignore[misc]
             for table in (self._tables.superseded, self._tables.withdrawals, self._tables.conflicts)
@@ -113,9 +119,9 @@ class Queries:
         head = self._head
         return select(self._all_marks.label("marks"), *head.c).select_from(_one_row().outerjoin(head, true()))
 
-    def _find(self, past: bool) -> Select[Any]:
-        columns, found = self._found(past)
-        rows = _one_row().outerjoin(self._head, true()).outerjoin(found, true())
+    def _find(self, past: bool, *, anyway: bool) -> Select[Any]:
+        head = _one_row().outerjoin(self._head, true()) if anyway else self._head
+        columns, rows = self._found(past, head)
         return select(self._all_marks.label("marks"), *columns).select_from(rows)
 
     def find_stored(self, *, past: bool) -> Select[Any]:
@@ -124,29 +130,34 @@ class Queries:
 
         There is no row where there is no entity: one more join costs a tenth of the question.
         """
-        columns, found = self._found(past)
-        rows = self._head.outerjoin(found, true())
+        columns, rows = self._found(past, self._head)
         return select(*self._records_of_marks, *map(_stored, columns)).select_from(rows)
 
     @cached_property
     def stored_instants(self) -> Sequence[int]:
         """The places of instants among the columns of :meth:`find_stored`."""
-        columns, _ = self._found(past=False)
+        columns, _ = self._found(False, self._head)
         before = len(self._records_of_marks)
         return [place for place, each in enumerate(columns, before) if isinstance(each.type, Instant)]
 
-    def _found(self, past: bool) -> tuple[list[ColumnElement[Any]], FromClause]:
-        """Write the head's columns, the row's columns and ``valid_to``, and what gives the row."""
-        question, head = self._one_entity(past), self._head
-        row = self._seeks.last(question, _VALID_AT).subquery("found")
-        valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
-        return [*head.c, *row.c, valid_to], row
+    def _found(self, past: bool, head: FromClause) -> tuple[list[ColumnElement[Any]], FromClause]:
+        """Write the columns of head row and version row, and what gives them: ``head`` with what is joined to it."""
+        columns, rows = self._sought(past, head)
+        return [*_head_row(self._head.c), *columns], rows
 
     def _seek(self, past: bool) -> Select[Any]:
+        columns, rows = self._sought(past, _one_row())
+        return select(*columns).select_from(rows)
+
+    def _sought(self, past: bool, left: FromClause) -> tuple[list[ColumnElement[Any]], FromClause]:
+        """Write the version row's columns, and what gives them: ``left`` and what is joined to it."""
         question = self._one_entity(past)
-        row = self._seeks.last(question, _VALID_AT).subquery("found")
         valid_to = self._seeks.next_begin(question, _VALID_AT).scalar_subquery()
-        return select(*row.c, valid_to).select_from(_one_row().outerjoin(row, true()))
+        if not past and self._kind != POSTGRESQL:
+            row, condition, shown = self._seeks.last_by_rowid(question, _VALID_AT)
+            return _version_row(shown, valid_to), left.outerjoin(row, condition)
+        found = self._seeks.last(question, _VALID_AT).subquery("found")
+        return _version_row(found.c, valid_to), left.outerjoin(found, true())
 
     def _snapshot(self, past: bool) -> Select[Any]:
         head = self._tables.entities.alias("head")
@@ -158,7 +169,7 @@ class Queries:
         row = self._seeks.last(question, _VALID_AT).lateral("found")
         following = self._seeks.next_begin(question, _VALID_AT).lateral("following")
         return (
-            select(*head.c, *row.c, following.c.valid_to)
+            select(*_head_row(head.c), *_version_row(row.c, following.c.valid_to))
             .select_from(head.outerjoin(row, true()).outerjoin(following, true()))
             .where(
                 or_(row.c.offset.is_not(None), head.c.unstored_offset.is_not(None), head.c.pruned_before.is_not(None))
@@ -175,7 +186,7 @@ class Queries:
         # When an entity's last record was taken is not kept: as known at an instant, every entity is looked at.
         at_an_instant = literal_column(str(MAX_MICROS)) > _KNOWN_MICROS
         recorded = or_(heads.c.last_offset >= since, heads.c.mended_offset >= since, at_an_instant)
-        return select(*heads.c).where(recorded).order_by(heads.c.entity_id)
+        return select(*_head_row(heads.c)).where(recorded).order_by(heads.c.entity_id)
 
     def _changed_from(self) -> Select[Any]:
         columns = self._head.c
@@ -195,7 +206,7 @@ class Queries:
         recorded = self._recorded_since(head).whereclause
         assert recorded is not None
         return (
-            select(changed.c.changed_from, *head.c, *row.c, following.c.valid_to)
+            select(changed.c.changed_from, *_head_row(head.c), *_version_row(row.c, following.c.valid_to))
             .select_from(head.join(changed, true()).outerjoin(row, true()).outerjoin(following, true()))
             .where(recorded, changed.c.changed_from.is_not(None))
             .order_by(head.c.entity_id)
@@ -210,18 +221,30 @@ class Queries:
         row = self._seeks.last(question, valid_at).lateral("found")
         following = self._seeks.next_begin(question, valid_at).lateral("following")
         asked = given.join(head, head.c.entity_id == entity_id) if past else given
-        return select(*row.c, following.c.valid_to, literal_column("k.place")).select_from(
+        return select(*_version_row(row.c, following.c.valid_to), literal_column("k.place")).select_from(
             asked.outerjoin(row, true()).outerjoin(following, true())
         )
 
     def _heads_of(self) -> Select[Any]:
         given, entities = _given(entity_id=Id), self._entities
-        return select(*entities.c).select_from(given.join(entities, entities.c.entity_id == given.c.entity_id))
+        return select(*_head_row(entities.c)).select_from(
+            given.join(entities, entities.c.entity_id == given.c.entity_id)
+        )
 
     def _one_entity(self, past: bool) -> Question:
         if not past:
             return Question(_ENTITY_ID, None)
         return Question(_ENTITY_ID, _worked_out(_past(self._head.c.partition, self._head.c.lead)))
+
+
+def _head_row(columns: ReadOnlyColumnCollection[str, Any]) -> list[ColumnElement[Any]]:
+    return [columns[name] for name in HeadRow._fields]
+
+
+def _version_row(shown: Iterable[ColumnElement[Any]], valid_to: ColumnElement[Any]) -> list[ColumnElement[Any]]:
+    """Put columns as :meth:`Seeks.last` gives them into the order of a version row."""
+    *columns, ended_at = shown
+    return [*columns, valid_to, ended_at]
 
 
 def _worked_out(limits: Past) -> Past:
@@ -263,7 +286,8 @@ def _marks(shared: SharedTables, generation: Generation) -> ScalarSelect[str]:
     """
     table, later = _checkpoints(shared)
     numbers = table.partition, table.next_offset, func.coalesce(MicrosOf(later), literal_column("-1"))
-    first, *rest = (cast(number, Text) for number in numbers)
+    # Concatenating makes texts of numbers; a cast of each would take half as long again.
+    first, *rest = (type_coerce(number, Text) for number in numbers)
     mark: ColumnElement[str] = first
     for number in rest:
         mark = mark + literal_column("':'", Text) + number

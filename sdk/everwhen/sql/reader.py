@@ -9,7 +9,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from everwhen.instants import Micros
-from everwhen.ports.answers import AsOf, Changed, EntityRows, Found, StoreJoin, VersionRow
+from everwhen.ports.answers import AsOf, Changed, EntityRows, Found, HeadRow, StoreJoin, VersionRow
 from everwhen.ports.continuity import Decision
 from everwhen.ports.generations import Generation
 from everwhen.ports.listening import Standing
@@ -21,7 +21,7 @@ from everwhen.sql.errors import translated
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.found import ENDED_AT, HEAD, VERSION, ask, basis_of, found_of, head_of, is_unstored, rows_of, then
 from everwhen.sql.join import SqlJoin
-from everwhen.sql.queries import Queries
+from everwhen.sql.queries import Queries, Timed
 from everwhen.sql.reached import Reached
 from everwhen.sql.tables import SharedTables
 
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _FETCHED_AT_ONCE: Final = 500
 
-_HeadsAndRows: TypeAlias = Generator[tuple[Head | None, Sequence[Any]], None, None]
-_ChangedRows: TypeAlias = Generator[tuple[Micros, Head | None, Sequence[Any]], None, None]
+_HeadsAndRows: TypeAlias = Generator[tuple[HeadRow | None, Sequence[Any]], None, None]
+_ChangedRows: TypeAlias = Generator[tuple[Micros, HeadRow | None, Sequence[Any]], None, None]
 
 
 class SqlReader:
@@ -87,16 +87,23 @@ class SqlReader:
         prepared = self._prepared
 
         def question(connection: Any, session: Any) -> Found:
-            if prepared is not None and (found := prepared.find(connection, session, entity_id, as_of)) is not None:
-                return found
-            return self._find(connection, entity_id, as_of)
+            if prepared is not None:
+                found = prepared.find(connection, session, entity_id, as_of)
+            else:
+                found = self._find(connection, self._queries.find, entity_id, as_of)
+            if found is None:
+                found = self._find(connection, self._queries.find_anyway, entity_id, as_of)
+                assert found is not None
+            return found
 
         return self._database.ask(self._doing, question)
 
-    def _find(self, connection: Any, entity_id: str, as_of: AsOf) -> Found:
-        statement, parameters = ask(self._queries.find, as_of, self._generation)
+    def _find(self, connection: Any, question: Timed, entity_id: str, as_of: AsOf) -> Found | None:
+        statement, parameters = ask(question, as_of, self._generation)
         parameters["entity_id"] = entity_id
         row = statement.run(connection.cursor(), parameters).fetchone()
+        if row is None:
+            return None
         basis = basis_of(self._generation, row[0])
         return found_of(basis, head_of(row[1 : 1 + HEAD]), row[1 + HEAD :], as_of, as_of.valid_at)
 
@@ -114,13 +121,13 @@ class SqlReader:
         with self._database.reading(self._doing) as connection:
             cursor = connection.cursor()
             about = self._queries.about.run(cursor, {"entity_id": entity_id}).fetchone()
-            head = head_of(about[1:])
+            head = None if about[1] is None else HeadRow.of(Head(*about[1:]))
             unstored = is_unstored(head, as_of, None)
             rows = [] if unstored else statement.run(cursor, parameters).fetchall()
         found = Found(basis_of(self._generation, about[0]), head, None, unstored)
         ends = [*(row[1] for row in rows[1:]), None]
         return found, [
-            VersionRow(Version(*row[:VERSION]), end, row[ENDED_AT]) for row, end in zip(rows, ends, strict=False)
+            VersionRow.of(Version(*row[:VERSION]), end, row[ENDED_AT]) for row, end in zip(rows, ends, strict=False)
         ]
 
     def rows(self, entity_id: str) -> EntityRows:
@@ -205,7 +212,7 @@ class SqlReader:
             parameters["entity_id"] = row[0]
             (changed_from,) = self._queries.changed_from.run(cursor, parameters).fetchone()
             if changed_from is not None:
-                yield changed_from, Head(*row), self._queries.seek.now.run(cursor, parameters).fetchone()
+                yield changed_from, head_of(row), self._queries.seek.now.run(cursor, parameters).fetchone()
 
     @contextmanager
     def snapshot(self, as_of: AsOf) -> Iterator[tuple[Basis, Iterator[Found]]]:
@@ -243,9 +250,9 @@ class SqlReader:
     def _seeking(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
         statement, parameters = ask(self._queries.seek, as_of, self._generation)
         cursor = connection.cursor()
-        for row in self._queries.heads.run(connection.cursor(), {}):
+        for row in self._queries.head_rows.run(connection.cursor(), {}):
             parameters["entity_id"] = row[0]
-            yield Head(*row), statement.run(cursor, parameters).fetchone()
+            yield head_of(row), statement.run(cursor, parameters).fetchone()
 
     @contextmanager
     def join(self, as_of: AsOf) -> Iterator[StoreJoin]:

@@ -13,14 +13,15 @@ that was known then begins after that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     ColumnElement,
+    FromClause,
     Select,
     Subquery,
     UnaryExpression,
@@ -43,6 +44,8 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from everwhen.sql.tables import GenerationTables
 from everwhen.sql.types import Instant
 
+SHOWN: Final = ("valid_from", "offset", "partition", "recorded_at", "event_id", "event_type", "state")
+"""The columns of a version that answers show."""
 _Columns: TypeAlias = ReadOnlyColumnCollection[str, Any]
 _Order: TypeAlias = tuple[UnaryExpression[Any], UnaryExpression[Any]]
 _Where: TypeAlias = Callable[[_Columns], ColumnElement[bool]]
@@ -72,22 +75,44 @@ class Question:
 
 
 class Seeks:
-    """Selects on the tables of one generation, with the columns of ``superseded``: null where they have no meaning."""
+    """Selects on the tables of one generation.
+
+    A version is given with the columns that answers show and when it ended, or with all columns of ``superseded``,
+    which are null where they have no meaning.
+    """
 
     def __init__(self, tables: GenerationTables) -> None:
         # Short names: psycopg parses a statement of more than 4,096 characters anew for each question, which takes
         # longer than the seek.
         self._versions = tables.versions.alias("v")
+        self._others = tables.versions.alias("o")
         self._superseded = tables.superseded.alias("s")
         self._heads = tables.entities.alias("e")
 
     def last(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
-        """Select the version that is valid at the instant."""
+        """Select what is shown of the version that is valid at the instant."""
         past, versions = question.past, self._versions.c
         if past is None:
-            return self._live(question).where(versions.valid_from <= valid_at).order_by(*_BACKWARDS).limit(_ONE)
+            shown = select(*_shown(versions), _NEVER_ENDED[1]).where(versions.entity_id == question.entity_id)
+            return shown.where(versions.valid_from <= valid_at).order_by(*_BACKWARDS).limit(_ONE)
         merged = self._merged(question, lambda c: c.valid_from <= past.until, _BACKWARDS)
-        return select(merged).where(_was_believed(past, merged.c)).limit(_ONE)
+        return select(*_shown(merged.c), merged.c.ended_at).where(_was_believed(past, merged.c)).limit(_ONE)
+
+    def last_by_rowid(
+        self, question: Question, valid_at: ColumnElement[Any]
+    ) -> tuple[FromClause, ColumnElement[bool], Sequence[ColumnElement[Any]]]:
+        """Write, for SQLite and what is believed now, the table that has it, the condition, and what is shown.
+
+        SQLite would write the row of a subquery into a table of its own before it joins it, which takes as long as to
+        find it; a row by its number it does not.
+        """
+        there, versions = self._versions, self._others.c
+        last = select(literal_column("o.rowid", BigInteger)).select_from(self._others)
+        last = last.where(versions.entity_id == question.entity_id, versions.valid_from <= valid_at)
+        # With all the key in front, the index alone says it.
+        last = last.order_by(versions.valid_from.desc(), versions.offset.desc()).limit(_ONE)
+        condition = literal_column("v.rowid", BigInteger) == last.scalar_subquery()
+        return there, condition, [*_shown(there.c), _NEVER_ENDED[1]]
 
     def next_begin(self, question: Question, valid_at: ColumnElement[Any]) -> Select[Any]:
         """Select where the next version after the instant begins.
@@ -179,6 +204,10 @@ _NEVER_ENDED = (
     cast(null(), Instant).label("ended_at"),
     cast(null(), Boolean).label("withdrawn"),
 )
+
+
+def _shown(columns: _Columns) -> list[ColumnElement[Any]]:
+    return [columns[name] for name in SHOWN]
 
 
 def _was_believed(past: Past, row: _Columns) -> ColumnElement[bool]:

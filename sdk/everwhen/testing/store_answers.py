@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from everwhen.errors import ArgumentError
 from everwhen.instants import MAX_MICROS, MIN_MICROS
-from everwhen.ports.answers import AsOf, Found, StoreReader, VersionRow
+from everwhen.ports.answers import AsOf, Found, HeadRow, StoreReader, VersionRow
 from everwhen.ports.store import Store
 from everwhen.positions import Basis, Mark
 from everwhen.projection.rows import Changes, Superseded
@@ -70,7 +70,7 @@ def seen(row: VersionRow | None) -> Expected | None:
     """Reduce a row to what the oracle knows of it."""
     if row is None:
         return None
-    return Expected(Row(row.version.valid_from, row.version.offset, row.version.state), row.valid_to, row.superseded_at)
+    return Expected(Row(row.valid_from, row.offset, row.state), row.valid_to, row.superseded_at)
 
 
 def pasts(oracle: Oracle) -> list[tuple[Basis | None, int | None]]:
@@ -163,8 +163,8 @@ class StoreAnswers:
         part.write(Changes(inserted=[row], heads=[head(row)]), Mark(1, instant))
         reader = store.reader("thing")
         for basis, known_at in ((None, None), (reader.marks(), None), (None, instant), (reader.marks(), MAX_MICROS)):
-            assert reader.find("e", AsOf(instant, basis, known_at)).row == VersionRow(row, None, None)
-            assert reader.find("e", AsOf(MAX_MICROS, basis, known_at)).row == VersionRow(row, None, None)
+            assert reader.find("e", AsOf(instant, basis, known_at)).row == VersionRow.of(row, None, None)
+            assert reader.find("e", AsOf(MAX_MICROS, basis, known_at)).row == VersionRow.of(row, None, None)
             if instant > MIN_MICROS:
                 assert reader.find("e", AsOf(instant - 1, basis, known_at)).row is None
                 assert reader.find("e", AsOf(instant, known_at=instant - 1)).row is None
@@ -178,7 +178,7 @@ class StoreAnswers:
         reader = store.reader("thing")
         past = Basis.of(TOPIC, {0: Mark(1, 200)})
         for as_of in (AsOf(MAX_MICROS, past), AsOf(MAX_MICROS, known_at=299), AsOf(200 + lead, past, 250)):
-            assert reader.find("e", as_of).row == VersionRow(rows[0], None, None)
+            assert reader.find("e", as_of).row == VersionRow.of(rows[0], None, None)
 
     def test_a_basis_without_the_partition_knows_nothing(self, store: Store) -> None:
         """A basis that is older than the first record of a partition."""
@@ -208,8 +208,9 @@ class StoreAnswers:
 
         for as_of in (AsOf(15, basis(2)), AsOf(20, known_at=101), AsOf(20, basis(5), 101), AsOf(20, basis(2), 104)):
             following = 20 if as_of.valid_at < 20 else None
-            assert reader.find("e", as_of) == Found(reader.marks(), known, None, unstored=True, following=following)
-            assert reader.history("e", as_of) == (Found(reader.marks(), known, None, unstored=True), [])
+            found = Found(reader.marks(), HeadRow.of(known), None, unstored=True)
+            assert reader.find("e", as_of) == found._replace(following=following)
+            assert reader.history("e", as_of) == (found, [])
             with reader.snapshot(as_of) as (_, stream):
                 assert list(stream) == [reader.find("e", as_of)]
             with reader.join(as_of) as join:
@@ -231,7 +232,7 @@ class StoreAnswers:
             extra = version("zzz", 10, 9000)
             part.write(Changes(inserted=[*late, extra], heads=[head(row) for row in [*late, extra]]))
             found = [first, *stream]
-        assert [each.row for each in found] == [VersionRow(row, None, None) for row in rows]
+        assert [each.row for each in found] == [VersionRow.of(row, None, None) for row in rows]
         assert {each.marks for each in found} == {basis}
         assert basis[0].next_offset == 1
         assert reader.marks()[0].next_offset == 2
@@ -269,13 +270,13 @@ class StoreAnswers:
         for as_of in (AsOf(0), AsOf(0, reader.marks()), AsOf(0, known_at=139)):
             with reader.join(as_of) as join:
                 found = list(join.find(points))
-            known = {each.row.version for each in found if each.row is not None}
-            assert known == set(rows)
+            known = {(each.head.entity_id, each.row) for each in found if each.head is not None}
+            ends = {row: row.valid_from + 10 if row.valid_from < 390 else None for row in rows}
+            assert known == {(row.entity_id, VersionRow.of(row, ends[row], None)) for row in rows}
             for (entity_id, instant), each in zip(points, found, strict=True):
-                row = None if each.row is None else each.row.version
-                expected = None if entity_id == "nobody" else (entity_id, instant // 10 * 10)
-                assert (row and row[:2]) == expected
-                assert (each.head and each.head.entity_id) == (expected and entity_id)
+                is_there = entity_id != "nobody"
+                assert (each.row and each.row.valid_from) == (instant // 10 * 10 if is_there else None)
+                assert (each.head and each.head.entity_id) == (entity_id if is_there else None)
 
     def test_a_join_stands_still(self, store: Store, open_store: OpenStore) -> None:
         """Batches that are committed between two questions change nothing in it, and it does not hold them up."""
@@ -291,7 +292,7 @@ class StoreAnswers:
             part.write(Changes(inserted=late, heads=[head(row) for row in late]))
             assert list(join.find(points)) == before
             assert (join.rows("entity-8").marks, join.rows("entity-7")) == (join.marks, all_rows)
-        assert [each.row for each in before] == [VersionRow(row, None, None) for row in rows]
+        assert [each.row for each in before] == [VersionRow.of(row, None, None) for row in rows]
         assert {each.marks for each in before} == {join.marks}
         assert reader.marks()[0].next_offset == join.marks[0].next_offset + 1
         other.close()
@@ -306,14 +307,14 @@ class StoreAnswers:
             def write() -> None:
                 for offset in range(60):
                     row = version("e", 10 + offset, offset)
-                    part.write(Changes(inserted=[row], heads=[head(row, versions=offset + 1)]))
+                    part.write(Changes(inserted=[row], heads=[head(row, pruned_at=offset + 1)]))
 
             writing = pool.submit(write)
             while not writing.done():
                 found = reader.find("e", AsOf(1000))
                 covered = found.marks[0].next_offset
-                assert (found.row.version.offset + 1 if found.row else 0) == covered
-                assert (found.head.versions if found.head else 0) == covered
+                assert (found.row.offset + 1 if found.row else 0) == covered
+                assert (found.head.pruned_at if found.head else 0) == covered
                 seen_marks.append(covered)
             writing.result()
         assert seen_marks == sorted(seen_marks)

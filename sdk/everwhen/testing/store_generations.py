@@ -64,7 +64,7 @@ def filled(store: Store, generation: Generation | None = None, state: str = "{}"
 def seen(store: Store, number: int | None = None) -> str | None:
     """The state of that entity."""
     found = store.reader("thing", number).find("e", AsOf(50))
-    return None if found.row is None else found.row.version.state
+    return None if found.row is None else found.row.state
 
 
 class StoreSideBySide:
@@ -138,7 +138,7 @@ class StoreSideBySide:
             store.generations("thing").switch(2)
             (found,) = stream
         assert found.row is not None
-        assert found.row.version.state == '{"n":1}'
+        assert found.row.state == '{"n":1}'
         assert reader.generation.number == 1
 
     def test_what_answers_is_not_dropped(self, store: Store) -> None:
@@ -225,6 +225,6 @@ class StoreSideBySide:
             assert list(found) == ["a", "b", "\uffff", "\U0001f980"]
             for entity_id, versions in found.items():
                 _, history = reader.history(entity_id, AsOf(0, basis))
-                assert versions == [each.version for each in history]
+                assert [each.event_id for each in versions] == [each.event_id for each in history]
         with pytest.raises(ArgumentError, match="topic"), reader.believed(Basis.of("others", {})):
             pass
