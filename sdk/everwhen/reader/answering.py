@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Generic, TypeVar
+from datetime import datetime
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from everwhen.instants import Micros, from_micros
 from everwhen.ports.answers import AsOf, Found, HeadRow, StoreJoin, StoreReader, VersionRow
@@ -14,9 +15,15 @@ from everwhen.projection.rows import Head
 from everwhen.reader.answer import Answer, History, Status, Version
 from everwhen.reader.chronicle import Chronicle, predates_pruning, pruned_before
 from everwhen.reader.incomplete import Incomplete, incomplete_of
+from everwhen.reader.making import maker
 from everwhen.reader.states import States
 
 S = TypeVar("S")
+
+_Covered: TypeAlias = tuple[Basis, datetime | None, Incomplete | None]
+"""Basis, watermark, and what is missing."""
+_answer: Callable[..., Answer[Any]] = maker(Answer)
+_version: Callable[..., Version[Any]] = maker(Version)
 
 
 class Answering(Generic[S]):
@@ -26,7 +33,7 @@ class Answering(Generic[S]):
     :param states: how states are shown, and folded where a belief is not kept as rows.
     :param as_of: what was known; its ``valid_at`` plays no part.
 
-    Thread-safe. Errors are those of :meth:`everwhen.Reader.get`.
+    Not thread-safe. Errors are those of :meth:`everwhen.Reader.get`.
     """
 
     def __init__(self, store: StoreReader | StoreJoin, states: States[S], as_of: AsOf) -> None:
@@ -34,6 +41,8 @@ class Answering(Generic[S]):
         self._states = states
         self._as_of = as_of
         self._generation: Generation = store.generation
+        self._marks: Basis | None = None
+        self._by_partition: dict[int | None, _Covered] = {}
 
     def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
         """Say what is true of an entity at an instant."""
@@ -48,19 +57,18 @@ class Answering(Generic[S]):
                 row, good = self._fold_at(entity_id, valid_at, chronicle)
                 folded = True
             status = self._status(found, row) if good else Status.QUARANTINED
-        basis = self.pin(found.marks)
-        watermark = _watermark(basis, found.head)
-        incomplete = incomplete_of(found.marks, found.head)
-        return Answer(
-            entity_id=entity_id,
-            valid_at=from_micros(valid_at),
-            status=status,
-            version=None if row is None else self.version(row),
-            basis=basis,
-            watermark=None if watermark is None else from_micros(watermark),
-            final=self._is_final(status, found, incomplete),
-            folded=folded,
-            incomplete=incomplete,
+        basis, watermark, incomplete = self._covered(found)
+        return _answer(
+            entity_id,
+            from_micros(valid_at),
+            status,
+            None if row is None else self.version(row),
+            basis,
+            watermark,
+            self._is_final(status, found, incomplete),
+            folded,
+            incomplete,
+            None,
         )
 
     def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
@@ -92,15 +100,15 @@ class Answering(Generic[S]):
     def version(self, row: VersionRow) -> Version[S]:
         """Show a version."""
         valid_from, offset, partition, recorded_at, event_id, event_type, state, valid_to, superseded_at = row
-        return Version(
-            state=None if state is None else self._states.read(state, self._generation),
-            valid_from=from_micros(valid_from),
-            valid_to=None if valid_to is None else from_micros(valid_to),
-            recorded_at=from_micros(recorded_at),
-            superseded_at=None if superseded_at is None else from_micros(superseded_at),
-            event_id=event_id,
-            event_type=event_type,
-            position=Position(self._generation.topic, partition, offset),
+        return _version(
+            None if state is None else self._states.read(state, self._generation),
+            from_micros(valid_from),
+            None if valid_to is None else from_micros(valid_to),
+            from_micros(recorded_at),
+            None if superseded_at is None else from_micros(superseded_at),
+            event_id,
+            event_type,
+            Position(self._generation.topic, partition, offset),
         )
 
     def pin(self, marks: Basis) -> Basis:
@@ -109,6 +117,19 @@ class Answering(Generic[S]):
         if as_of.basis is not None:
             return as_of.basis
         return marks if as_of.known_at is None else replace(marks, known_at=as_of.known_at, troubles=())
+
+    def _covered(self, found: Found) -> _Covered:
+        """Say what an answer is computed from: in one snapshot the same for all entities of a partition."""
+        marks, partition = found.marks, None if found.head is None else found.head.partition
+        if marks is not self._marks:
+            self._marks, self._by_partition = marks, {}
+        covered = self._by_partition.get(partition)
+        if covered is None:
+            basis = self.pin(marks)
+            watermark = _watermark(basis, found.head)
+            instant = None if watermark is None else from_micros(watermark)
+            covered = self._by_partition[partition] = basis, instant, incomplete_of(marks, found.head)
+        return covered
 
     def _with_chronicle(self, entity_id: str, found: Found) -> tuple[Found, Chronicle | None]:
         """Read the rows to fold, where the belief asked for is not kept as rows.

@@ -52,8 +52,10 @@ class Join(Stream[Answer[S]]):
         order = sorted(range(len(points)), key=points.__getitem__)
         found = self._store.find([points[place] for place in order])
         answer = self._answering.answer
-        answers = {place: answer(*points[place], each) for place, each in zip(order, found, strict=True)}
-        return [answers[place] for place in range(len(points))]
+        answers: list[Any] = [None] * len(points)
+        for place, each in zip(order, found, strict=True):
+            answers[place] = answer(*points[place], each)
+        return answers
 
 
 def _iterator(rows: Any) -> Iterator[Any]:

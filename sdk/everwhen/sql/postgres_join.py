@@ -11,20 +11,17 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any, Final
 
-from psycopg.adapt import Transformer
-from psycopg.pq import Format
-
 from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf, HeadRow
 from everwhen.ports.generations import Generation
 from everwhen.sql import wire
-from everwhen.sql.found import NOTHING, SHOWN, ask
+from everwhen.sql.found import NOTHING, ask
 from everwhen.sql.join import Looked
 from everwhen.sql.postgres import Array, tuple_cursor
+from everwhen.sql.postgres_rows import Reading, version_columns
 from everwhen.sql.prepared import Prepared, answer
 from everwhen.sql.queries import Queries
 
-_PLACE: Final = SHOWN
 _AT_ONCE: Final = 1_000
 """Points that the server looks at while those before are answered; what it says of them fits the buffers between."""
 _MOST_HEADS: Final = 10_000
@@ -59,7 +56,7 @@ class ArrayPoints:
         self._connection = connection
         self._cursor = tuple_cursor(connection)
         self._cursor.format = 1  # binary: nothing is parsed
-        self._reading: Any = Transformer(self._cursor)
+        self._reading = Reading()
         self._heads = queries.heads_of
         self._known: dict[str, HeadRow | None] = {}
         _, self._parameters = ask(queries.points, as_of, generation)
@@ -105,11 +102,9 @@ class ArrayPoints:
         return part.rows
 
     def _receive(self, part: _Part) -> Sequence[Sequence[Any]]:
-        result = answer(self._connection)
-        self._reading.set_pgresult(result, set_loaders=True, format=Format.BINARY)
         rows: list[Sequence[Any]] = [NOTHING] * len(part.points)
-        for row in self._reading.load_rows(0, result.ntuples, tuple):
-            rows[row[_PLACE] - 1] = row[:_PLACE]
+        for row in self._reading.rows(answer(self._connection)):
+            rows[row.pop() - 1] = version_columns(row)
         return rows
 
     def _heads_of(self, entity_ids: list[str]) -> dict[str, HeadRow | None]:

@@ -156,12 +156,12 @@ class _Context:
             self.adapters.register_loader(oid, loader)
 
 
-_CONTEXT: Final = _Context()
+CONTEXT: Final = _Context()
 
 
 def records(data: bytes) -> list[tuple[Any, ...]]:
     """Read an array of records; an instant is given as microseconds since 2000."""
-    found: list[tuple[Any, ...]] = Transformer(_CONTEXT).get_loader(_RECORDS, Format.BINARY).load(data)
+    found: list[tuple[Any, ...]] = Transformer(CONTEXT).get_loader(_RECORDS, Format.BINARY).load(data)
     return found
 
 
@@ -178,7 +178,7 @@ def _prepare(connection: Any, name: bytes, text: str) -> _Ready:
     pgconn.send_describe_prepared(name)
     described = answer(connection, execute)
     types = [described.ftype(column) for column in range(described.nfields)]
-    reading = Transformer(_CONTEXT)
+    reading = Transformer(CONTEXT)
     reading.set_loader_types([wire.BYTES.oid if oid == _RECORDS else oid for oid in types], Format.BINARY)
     return _Ready(name, reading)
 

@@ -9,6 +9,7 @@ from everwhen.ports.answers import AsOf, Found
 from everwhen.ports.generations import Generation
 from everwhen.positions import Basis
 from everwhen.sql.found import HEAD, basis_at, found_of, head_of, then
+from everwhen.sql.postgres_rows import head_columns, version_columns
 from everwhen.sql.prepared import EPOCH, Prepared, Session, records
 from everwhen.sql.queries import Queries
 
@@ -20,7 +21,6 @@ class PreparedFind:
         self._generation = generation
         self._now = Prepared(lambda: queries.find_stored(past=False))
         self._past = Prepared(lambda: queries.find_stored(past=True))
-        self._instants = queries.stored_instants
         self._last: tuple[tuple[int | None, bytes], Basis] | None = None
 
     def find(self, connection: Any, session: Session, entity_id: str, as_of: AsOf) -> Found | None:
@@ -35,10 +35,8 @@ class PreparedFind:
         row = statement.row(connection, session, parameters)
         if row is None:
             return None
-        for place in self._instants:
-            if (instant := row[place]) is not None:
-                row[place] = instant + EPOCH
-        return found_of(self._basis(row[0], row[1]), head_of(row[2 : 2 + HEAD]), row[2 + HEAD :], as_of, as_of.valid_at)
+        head = head_of(head_columns(row[2 : 2 + HEAD]))
+        return found_of(self._basis(row[0], row[1]), head, version_columns(row[2 + HEAD :]), as_of, as_of.valid_at)
 
     def _basis(self, version: int | None, marks: bytes) -> Basis:
         """Read the marks; most questions come between two batches and get those of the question before."""

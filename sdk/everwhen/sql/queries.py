@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cached_property
 from itertools import starmap
 from typing import Any
 
@@ -94,10 +93,10 @@ class Queries:
         self.seek = Timed(self._seek, dialect)
         """The version row's columns. Always one row."""
         self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
-        """The head row's columns, the version row's columns. SQLite has no LATERAL."""
+        """The head row's columns, the version row's columns, as they are stored. SQLite has no LATERAL."""
         self.points = Timed(self.write_points, dialect) if kind == POSTGRESQL else None
-        """The version row's columns, and the place in the arrays, from 1; in any order. Where there is no entity there
-        may be no row."""
+        """The version row's columns as they are stored, and the place in the arrays, from 1; in any order. Where there
+        is no entity there may be no row."""
         self.heads_of = Statement(self._heads_of, dialect) if kind == POSTGRESQL else None
         """The head rows' columns, of those entities of the array that have one."""
         self.head = Statement(lambda: select(*_head_row(entities.c)).where(entities.c.entity_id == _ENTITY_ID), dialect)
@@ -133,13 +132,6 @@ class Queries:
         columns, rows = self._found(past, self._head)
         return select(*self._records_of_marks, *map(_stored, columns)).select_from(rows)
 
-    @cached_property
-    def stored_instants(self) -> Sequence[int]:
-        """The places of instants among the columns of :meth:`find_stored`."""
-        columns, _ = self._found(False, self._head)
-        before = len(self._records_of_marks)
-        return [place for place, each in enumerate(columns, before) if isinstance(each.type, Instant)]
-
     def _found(self, past: bool, head: FromClause) -> tuple[list[ColumnElement[Any]], FromClause]:
         """Write the columns of head row and version row, and what gives them: ``head`` with what is joined to it."""
         columns, rows = self._sought(past, head)
@@ -169,7 +161,7 @@ class Queries:
         row = self._seeks.last(question, _VALID_AT).lateral("found")
         following = self._seeks.next_begin(question, _VALID_AT).lateral("following")
         return (
-            select(*_head_row(head.c), *_version_row(row.c, following.c.valid_to))
+            select(*map(_stored, [*_head_row(head.c), *_version_row(row.c, following.c.valid_to)]))
             .select_from(head.outerjoin(row, true()).outerjoin(following, true()))
             .where(
                 or_(row.c.offset.is_not(None), head.c.unstored_offset.is_not(None), head.c.pruned_before.is_not(None))
@@ -221,7 +213,8 @@ class Queries:
         row = self._seeks.last(question, valid_at).lateral("found")
         following = self._seeks.next_begin(question, valid_at).lateral("following")
         asked = given.join(head, head.c.entity_id == entity_id) if past else given
-        return select(*_version_row(row.c, following.c.valid_to), literal_column("k.place")).select_from(
+        columns = map(_stored, _version_row(row.c, following.c.valid_to))
+        return select(*columns, literal_column("k.place")).select_from(
             asked.outerjoin(row, true()).outerjoin(following, true())
         )
 

@@ -241,11 +241,13 @@ class SqlReader:
 
     def _joined(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
         assert self._queries.snapshot is not None
-        statement, parameters = ask(self._queries.snapshot, as_of, self._generation)
-        with connection.cursor(name="everwhen_snapshot") as cursor:
-            cursor.itersize = _FETCHED_AT_ONCE
-            for row in statement.run(cursor, parameters):
-                yield head_of(row[:HEAD]), row[HEAD:]
+        # Loaded only here: a store in SQLite must not ask for PostgreSQL's driver.
+        from everwhen.sql.postgres_rows import head_columns, stream, version_columns
+
+        # Closed before the transaction ends, as the connection may be busy.
+        with closing(stream(connection, *ask(self._queries.snapshot, as_of, self._generation))) as rows:
+            for row in rows:
+                yield head_of(head_columns(row[:HEAD])), version_columns(row[HEAD:])
 
     def _seeking(self, connection: Any, as_of: AsOf) -> _HeadsAndRows:
         statement, parameters = ask(self._queries.seek, as_of, self._generation)
