@@ -170,6 +170,22 @@ def test_rows_that_were_sent_are_removed_but_for_the_last(service: Service) -> N
     assert _rows(service) == [("e", 4, False), ("f", 2, False)]
 
 
+def test_a_removal_waits_for_no_other(on_postgres: Service) -> None:
+    """Two that waited for each other's rows would be a deadlock; what another one has is left to it."""
+    publish(on_postgres, "e", "1", "2", "3")
+    with Relay(on_postgres.topic, on_postgres.engine, on_postgres.log) as relay:
+        relay.run(until="end")
+    with closing(SqlRelayStore(on_postgres.engine, on_postgres.topic.name)) as store:
+        store.check()
+        with on_postgres.engine.begin() as other:
+            other.execute(text("SELECT FROM everwhen.outbox WHERE version = 1 FOR UPDATE"))
+            with ThreadPoolExecutor(1) as pool:
+                assert pool.submit(store.remove, 1 << 60, 100).result(SECONDS) == 2
+        assert _rows(on_postgres) == [("e", 1, True), ("e", 3, False)]
+        assert store.remove(1 << 60, 100) == 1
+    assert _rows(on_postgres) == [("e", 1, False), ("e", 3, False)]
+
+
 def _rows(service: Service) -> list[tuple[str, int, bool]]:
     name = "everwhen_outbox" if service.engine.dialect.name == "sqlite" else "everwhen.outbox"
     asked = f"SELECT aggregateid, version, payload IS NOT NULL FROM {name} ORDER BY 1, 2"

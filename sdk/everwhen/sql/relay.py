@@ -292,7 +292,9 @@ class SqlRelayStore:
         keys, values = self._keys(last)
         older = and_(rows.aggregateid == keys.id, rows.aggregatetype == keys.topic, rows.version < keys.version)
         same = and_(rows.aggregateid == keys.id, rows.aggregatetype == keys.topic, rows.version == keys.version)
-        found = select(rows.aggregateid, rows.version).where(older)
+        # Another relay that removes rows of the same entities has some of them: waiting for it while it waits for us
+        # would end in a deadlock. What it leaves goes with the entity's next removal.
+        found = select(rows.aggregateid, rows.version).where(older).with_for_update(skip_locked=True)
         gone = connection.execute(found, values).all()
         if gone:
             also, many = self._keys([(entity_id, version) for entity_id, version in gone])
