@@ -84,22 +84,24 @@ def _postgres(rig: Rig, store: str) -> Iterator[Outcome]:
         for entity_id, valid_at in questions[:CHECKED]:
             _compare(reader.get(entity_id, valid_at=valid_at), _of_postgres(bare(entity_id, valid_at)))
         sides = {"get": _get(reader), "sql": bare, "one": ask.select_one(connection)}
-        apart = _turns(sides, questions, 3)
+        found = _turns(sides, questions, ROUNDS)
         servers = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
         )
         with pinned(*[process for (process,) in servers.fetchall()]) as alone:
-            found = _turns(sides, questions, ROUNDS) if alone else apart
-    where = "client and server on one core" if alone else "client and server wherever the system put them"
+            together = _turns(sides, questions, 3) if alone else None
     versions_ = versions(["psycopg"], PostgreSQL=rig.postgres_version)
 
     def outcome(promise: Promise, side: str, part: int) -> Outcome:
-        freely = median(a[part] / b[part] for a, b in zip(apart["get"], apart[side], strict=True))
+        note = ""
+        if together is not None:
+            ratio = median(a[part] / b[part] for a, b in zip(together["get"], together[side], strict=True))
+            note = f"with client and server on one core: {ratio:.2f}"
         return promise.measured(
             [each[part] for each in found["get"]],
             [each[part] for each in found[side]],
             versions=versions_,
-            note=f"{where}; left to the system: {freely:.2f}",
+            note=note,
         )
 
     yield outcome(POSTGRES, "sql", 0)
@@ -126,6 +128,8 @@ def _flat(rig: Rig, promise: Promise, store: str, versions_: Mapping[str, str]) 
         place = Place(opened)
         place.fill("small", in_order(SMALL))
         place.fill("big", in_order(big))
+    if store.startswith("postgresql"):
+        ask.analyze(store)
     lots = random.Random(5)
     # Of the big one a stretch that the cache holds: what is compared is the depth of the tree, and not the disk.
     stretch = lots.sample(range(big), BLOCK)

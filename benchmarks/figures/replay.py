@@ -16,6 +16,7 @@ from benchmarks.harness.figure import Cannot, Outcome, Promise, at_least
 from benchmarks.harness.machine import versions
 from benchmarks.harness.rig import Rig
 from benchmarks.harness.turns import in_turns
+from benchmarks.limits.ask import analyze
 from benchmarks.peers import replay
 from everwhen import Reader
 from everwhen.instants import from_micros
@@ -45,6 +46,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
         peer = replay.Peer(other)
         with closing(SqlStore(store)) as opened:
             Place(opened).fill("deep", in_order(VERSIONS))
+        analyze(store)
         with Reader(aircraft, store) as reader:
             at = from_micros(FIRST + (VERSIONS - 1) * STEP)
 

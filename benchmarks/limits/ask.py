@@ -50,6 +50,12 @@ def connect(url: str) -> psycopg.Connection[Any]:
     return connection
 
 
+def analyze(url: str) -> None:
+    """Let PostgreSQL look at its tables, as it does by itself a minute after they were filled."""
+    with connect(url) as connection:
+        connection.execute("VACUUM ANALYZE")
+
+
 def postgres(connection: psycopg.Connection[Any]) -> Ask:
     """Return what asks PostgreSQL; the cursor is kept, and rows come in binary, which is quicker."""
     cursor = connection.cursor(binary=True)
