@@ -23,6 +23,7 @@ from everwhen.connect import Relay, open_log
 from everwhen.event import contracts
 from everwhen.testing.parts import start_kafka, start_postgres
 
+TOPIC = "benchmark"
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 
 
@@ -33,15 +34,22 @@ class Deposited(Event, type="bank.account.deposited"):
     note: str = "n" * 90
 
 
-def topic_of(schemas: Path) -> Topic:
+def topic_of(name: str, schemas: Path) -> Topic:
     """The topic."""
-    return Topic("benchmark", events=[Deposited], schemas=schemas, partitions=4)
+    return Topic(name, events=[Deposited], schemas=schemas, partitions=4)
 
 
-def write(database: str, schemas: Path, writer: int, events: int, together: int, notify: bool) -> None:
+def prepare(database: str, name: str, schemas: Path) -> None:
+    """Write the contract, and make the tables of the outbox."""
+    contracts.write(schemas, [Deposited])
+    with Outbox(topic_of(name, schemas), database) as outbox:
+        outbox.create_tables()
+
+
+def write(database: str, name: str, schemas: Path, writer: int, events: int, together: int, notify: bool) -> None:
     """Publish so many events in each transaction."""
     engine = create_engine(database)
-    outbox = Outbox(topic_of(schemas), engine, notify=notify)
+    outbox = Outbox(topic_of(name, schemas), engine, notify=notify)
     for first in range(0, events, together):
         with engine.begin() as connection:
             for number in range(first, min(first + together, events)):
@@ -60,11 +68,9 @@ def main() -> None:
     with start_kafka() as broker, start_postgres() as server, TemporaryDirectory() as directory:
         print(f"# {broker.describe()}; {server.describe()}; {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
         schemas, database = Path(directory, "schemas"), server.database()
-        contracts.write(schemas, [Deposited])
         with closing(open_log(broker.address.url)) as log:
-            log.create_topic("benchmark", 4)
-        with Outbox(topic_of(schemas), database) as outbox:
-            outbox.create_tables()
+            log.create_topic(TOPIC, 4)
+        prepare(database, TOPIC, schemas)
         _publish(database, schemas, given)
         _relay(database, schemas, broker.address.url)
 
@@ -73,7 +79,7 @@ def _publish(database: str, schemas: Path, given: argparse.Namespace) -> None:
     share, began = given.events // given.writers, time.perf_counter()
     with ProcessPoolExecutor(given.writers) as pool:
         running = [
-            pool.submit(write, database, schemas, writer, share, given.together, not given.no_notify)
+            pool.submit(write, database, TOPIC, schemas, writer, share, given.together, not given.no_notify)
             for writer in range(given.writers)
         ]
         for each in running:
@@ -86,7 +92,7 @@ def _publish(database: str, schemas: Path, given: argparse.Namespace) -> None:
 
 
 def _relay(database: str, schemas: Path, log: str) -> None:
-    with Relay(topic_of(schemas), database, log) as relay:
+    with Relay(topic_of(TOPIC, schemas), database, log) as relay:
         began, processor = time.perf_counter(), time.process_time()
         done = relay.run(until="end")
         seconds, processor = time.perf_counter() - began, time.process_time() - processor

@@ -19,6 +19,7 @@ MODULES: Final = (
     "benchmarks.figures.ask",
     "benchmarks.figures.many",
     "benchmarks.figures.replay",
+    "benchmarks.figures.outbox",
 )
 """Each has one :class:`Benchmark` named ``BENCHMARK``. They run, and are shown, in this order."""
 
