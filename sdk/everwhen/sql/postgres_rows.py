@@ -64,6 +64,7 @@ def stream(connection: Any, statement: Statement, parameters: Mapping[str, Any])
     :param connection: a ``psycopg.Connection`` in a transaction, in which there is only one stream.
     :raises psycopg.Error: what a cursor would raise.
     """
+    connection.execute("SET LOCAL jit = off")  # compiling a sum of probes takes longer than running it
     connection.execute(_DECLARE + statement.text, statement.bind(parameters))
     reading = Reading()
     _fetch(connection)
