@@ -32,7 +32,8 @@ def follow(
         for row, _ in arrivals:
             state = fold(state, row)
             rows.append(_new(Version, (*row[:-1], state)))
-            lead = max(lead, row.valid_from - row.recorded_at)
+            if row.valid_from - row.recorded_at > lead:
+                lead = row.valid_from - row.recorded_at
     except RecordError:
         return False
     changes.inserted += rows
