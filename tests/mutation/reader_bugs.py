@@ -61,7 +61,7 @@ _STATUSES = [
     ),
     _answering(
         "a deleted entity is found",
-        before="            return Status.FOUND if row.version.state is not None else Status.DELETED\n",
+        before="            return Status.FOUND if row.state is not None else Status.DELETED\n",
         after="            return Status.FOUND\n",
         tests=(STATUSES + "test_what_the_events_alone_decide",),
     ),

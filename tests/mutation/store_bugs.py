@@ -137,9 +137,30 @@ _BOUNDS = [
     Bug(
         "an instant is a microsecond off on PostgreSQL",
         file="sql/wire.py",
-        before="8, row[1] - _EPOCH, 8, row[2]",
-        after="8, row[1] - _EPOCH + 1, 8, row[2]",
+        before="8, begins - _EPOCH, 8, offset",
+        after="8, begins - _EPOCH + 1, 8, offset",
         tests=(POSTGRES + "test_an_instant_is_exact",),
+    ),
+    Bug(
+        "a snapshot that is left leaves rows on the connection",
+        file="sql/postgres_rows.py",
+        before="        if under_way:\n            answer(connection)\n",
+        after="        pass\n",
+        tests=(POSTGRES + "test_a_snapshot_may_be_left_early",),
+    ),
+    Bug(
+        "a snapshot on PostgreSQL ends with its first rows",
+        file="sql/postgres_rows.py",
+        before="                _fetch(connection)\n                under_way = True\n",
+        after="                pass\n",
+        tests=(POSTGRES + "test_a_snapshot_stands_still",),
+    ),
+    Bug(
+        "SQLite gets whole statements of rows only",
+        file="sql/sqlite.py",
+        before="            cursor.executemany(self._insert, rows[whole:])\n",
+        after="            pass\n",
+        tests=(SQLITE + "test_rows_can_be_inserted_bit_by_bit",),
     ),
     _query(
         "a snapshot on PostgreSQL leaves out whose beliefs are not kept",

@@ -122,8 +122,8 @@ _RECORDS = [
     ),
     _inbox(
         "a partition that stopped goes on with what comes next",
-        before="is not None and lane.goes_on:\n                    self._size",
-        after="is not None:\n                    self._size",
+        before="is not None and lane.goes_on:\n                    lane.put",
+        after="is not None:\n                    lane.put",
         tests=(_INBOX + "test_nothing_is_taken_of_a_partition_that_stopped",),
     ),
     _inbox(

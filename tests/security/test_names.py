@@ -137,6 +137,7 @@ STATEMENTS: dict[str, set[str]] = {
     "listening": {"_channel(projection)", "payload"},  # a checked name, quoted; numbers
     "outbox": {"SCHEMA", "quoted", "rights", "table"},  # constants; the role, quoted by SQLAlchemy
     "postgres": {"names", "prepare.format_table(table)"},  # of our columns and tables, quoted by SQLAlchemy
+    "postgres_rows": {"_AT_ONCE"},  # a number
     "postgres_join": {"name"},  # of settings of the planner, constants
     "relay": {"way"},  # of settings of the planner, constants
     "schema": {"CHANGING", "SCHEMA", "name", "rights"},  # constants; the role, quoted by SQLAlchemy
