@@ -35,12 +35,14 @@
     │   └── Fenced                  another worker has claimed the partition
     ├── RegistryError               the schema registry says no
     │   ├── RegistryUnavailable     it cannot be reached, or its answer makes no sense
+    │   ├── RegistryRefused         it does not let us in: user, password, token, or what they may do
     │   ├── SchemaNotRegistered     it does not have the schema that is to be written with
     │   └── SchemaRefused           it does not take a schema
     ├── RecordError                 one record of the log cannot be applied; carries its position
     │   ├── MalformedRecord         bytes, headers or key that cannot be read
     │   ├── UnknownSchema           the writer's schema is not among the contracts
-    │   │   └── SchemaOutOfReach    the registry that has it cannot be reached
+    │   │   ├── SchemaOutOfReach    the registry that has it cannot be reached
+    │   │   └── SchemaWithheld      the registry that has it does not let us in
     │   ├── PrunedEvent             it would change history that was pruned
     │   ├── SplitEntity             an entity's records come from two partitions
     │   ├── ProcessDied             the process died again and again while it was applied
@@ -224,6 +226,10 @@ class RegistryUnavailable(RegistryError):
     """The schema registry cannot be reached, or what answers is none; it may pass."""
 
 
+class RegistryRefused(RegistryError):
+    """The schema registry does not take our credentials, or they may not do this; trying again does not help."""
+
+
 class SchemaNotRegistered(RegistryError):
     """The registry does not have, under its subject, the schema that an event is to be written with."""
 
@@ -250,6 +256,10 @@ class UnknownSchema(RecordError):
 
 class SchemaOutOfReach(UnknownSchema):
     """The record names a schema of a registry that cannot be reached. Its partition waits for as long as that lasts."""
+
+
+class SchemaWithheld(UnknownSchema):
+    """The record names a schema of a registry that refuses our credentials. Its partition stops in front of it."""
 
 
 class SplitEntity(RecordError):

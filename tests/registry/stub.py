@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 import urllib.error
 import urllib.request
@@ -21,6 +22,7 @@ class Front:
         self.asked: list[str] = []
         self._target = url
         self._answer: tuple[int, bytes] | None = None
+        self._admitted: str | None = None
         self._flowing = threading.Event()
         self._flowing.set()
         front = self
@@ -53,6 +55,10 @@ class Front:
         """Answer everything so from now on."""
         self._answer = status, body
 
+    def lock(self, user_info: str) -> None:
+        """Let only this ``user:password`` in from now on, as a gateway in front of a registry does."""
+        self._admitted = "Basic " + base64.b64encode(user_info.encode()).decode()
+
     def hold(self) -> None:
         """Answer nothing from now on."""
         self._flowing.clear()
@@ -66,7 +72,10 @@ class Front:
         self.asked.append(request.path)
         body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
         self._flowing.wait()
-        status, answer = self._answer or self._passed_on(request, body)
+        if self._admitted not in (None, request.headers.get("Authorization")):
+            status, answer = 401, b'{"error_code": 401, "message": "Unauthorized"}'
+        else:
+            status, answer = self._answer or self._passed_on(request, body)
         request.send_response(status)
         request.send_header("Content-Type", "application/json")
         request.send_header("Content-Length", str(len(answer)))

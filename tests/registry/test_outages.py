@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from everwhen import Publisher, Reader, Status, Topic, Worker, WorkerSettings
-from everwhen.errors import RegistryError, RegistryUnavailable, SchemaRefused, SettingsError, UnknownSchema
+from everwhen.errors import (
+    RegistryError,
+    RegistryRefused,
+    RegistryUnavailable,
+    SchemaRefused,
+    SchemaWithheld,
+    SettingsError,
+    UnknownSchema,
+)
 from everwhen.registry import Registry
 from everwhen.testing.parts import PartsError, RegistryAddress, start_registry
 from tests.registry import bank
@@ -154,6 +162,66 @@ def test_a_publisher_that_knows_nothing_does_not_open(scene: Scene) -> None:
     scene.front.answer(503, b"")
     with pytest.raises(RegistryUnavailable, match="answered 503"):
         Publisher(scene.topic, scene.log, registry=scene.registry())
+
+
+REMEDY = "check the credentials in EVERWHEN_REGISTRY"
+SHUT = {401: b'{"error_code": 40101, "message": "Unauthorized"}', 403: b"<html>Forbidden</html>"}
+
+
+def test_a_wrong_password_is_no_outage(scene: Scene, caplog: pytest.LogCaptureFixture) -> None:
+    """It does not pass: the worker ends, a publisher does not open, both name the settings; the right one is let in."""
+    scene.front.lock("bank:right")
+    wrong = {"basic.auth.user.info": "bank:wrong"}
+    with pytest.raises(SchemaWithheld, match=rf"\]@0, entity .a.: .*answered 401.*{REMEDY}"):
+        scene.run(scene.registry(**wrong), patience=60.0)
+    with pytest.raises(RegistryRefused, match=f"answered 401.*{REMEDY}"):
+        Publisher(scene.topic, scene.log, registry=scene.registry(**wrong))
+    assert "schema.awaited" not in caplog.text
+    assert scene.status() is Status.NEVER_EXISTED
+    scene.run(scene.registry(**{"basic.auth.user.info": "bank:right"}))
+    assert scene.status() is Status.FOUND
+
+
+@pytest.mark.parametrize("status", SHUT)
+def test_known_schemas_go_on_where_the_password_is_refused_now(
+    scene: Scene, tmp_path: Path, status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A password that ran out stops what needs an answer, and nothing else."""
+    registry = scene.registry("cache")
+    scene.run(registry)
+    scene.front.answer(status, SHUT[status])
+    other = f"sqlite:///{tmp_path}/other.db"
+    with Worker(scene.projection, scene.log, other, registry=registry) as worker:
+        worker.run(until="end")
+    with Reader(scene.projection, other) as reader:
+        assert reader.get("a").status is Status.FOUND
+    assert "registry.refused" in caplog.text
+    assert "registry.away" not in caplog.text
+
+
+@pytest.mark.parametrize(("said", "raised"), [("invalid_client", RegistryRefused), ("busy", RegistryUnavailable)])
+def test_a_tokens_server_that_knows_no_such_client_is_no_outage(
+    scene: Scene, said: str, raised: type[RegistryError]
+) -> None:
+    """The client's own error for a missing token does not tell; the reason inside it does."""
+    with Front(scene.front.url) as tokens:
+        tokens.answer(400, f'{{"error": "{said}"}}'.encode())
+        client = scene.registry(
+            **{
+                "bearer.auth.credentials.source": "OAUTHBEARER",
+                "bearer.auth.client.id": "bank",
+                "bearer.auth.client.secret": "hiddenword",
+                "bearer.auth.scope": "schemas",
+                "bearer.auth.issuer.endpoint.url": tokens.url,
+                "bearer.auth.logical.cluster": "one",
+                "bearer.auth.identity.pool.id": "one",
+            }
+        ).client()
+        with pytest.raises(raised, match=said) as refused:
+            client.versions("x")
+        assert type(refused.value) is raised
+        assert "hiddenword" not in str(refused.value)
+        client.close()
 
 
 def test_a_registry_that_was_replaced_is_noticed(scene: Scene) -> None:

@@ -23,6 +23,7 @@ from everwhen.errors import (
     RegistryUnavailable,
     SchemaNotRegistered,
     SchemaRefused,
+    SchemaWithheld,
     StoreUnavailable,
     TopicNotFound,
     TopicSettingsError,
@@ -82,7 +83,11 @@ OUTCOMES = (
     Outcome(Exit.LOG_UNAVAILABLE, "the log cannot be reached; trying again may help", (LogUnavailable,)),
     Outcome(Exit.STORE_UNAVAILABLE, "the store cannot be reached; trying again may help", (StoreUnavailable,)),
     Outcome(Exit.NOT_FOUND, "no such topic, or no such projection in the store", (TopicNotFound, ProjectionNotFound)),
-    Outcome(Exit.REFUSED, "the log, the store or the registry refused; trying again does not help", (EverwhenError,)),
+    Outcome(
+        Exit.REFUSED,
+        "the log, the store or the registry refused; trying again does not help",
+        (EverwhenError, SchemaWithheld),
+    ),
     Outcome(Exit.RECORD, "records cannot be applied; their partition stands in front of them", (RecordError,)),
     Outcome(Exit.FENCED, "another worker has claimed the partition", (Fenced,)),
     Outcome(

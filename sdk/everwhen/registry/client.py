@@ -15,6 +15,7 @@ from everwhen.errors import (
     EverwhenError,
     MissingExtra,
     RegistryError,
+    RegistryRefused,
     RegistryUnavailable,
     SchemaRefused,
     SettingsError,
@@ -30,6 +31,12 @@ _UNKNOWN: Final = (40401, 40402, 40403)
 """No such subject, version, schema."""
 _REFUSED: Final = (409, 422)
 _SHUT: Final = (401, 403)
+_NO_TOKEN: Final = ("invalid_client", "invalid_grant", "invalid_scope", "unauthorized_client")
+"""What a token's server says of wrong credentials: RFC 6749, section 5.2."""
+_REMEDY: Final = (
+    "check the credentials in EVERWHEN_REGISTRY or in the registry's settings (basic.auth.user.info, bearer.auth.*), "
+    "and what they may do"
+)
 _LONGEST: Final = 500
 """How much of a registry's own words a message holds."""
 
@@ -77,6 +84,7 @@ class RegistryClient:
         """Return the schema of an id or GUID, with what it refers to put into it; ``None`` if there is none.
 
         :raises RegistryUnavailable: if it cannot be asked.
+        :raises RegistryRefused: if it does not take the credentials.
         :raises UnknownSchema: if it is no Avro schema of a record.
         """
         with self._translated(f"the schema {ref}"):
@@ -158,10 +166,7 @@ class RegistryClient:
             raise self._answered(error, what) from None
         except Exception as error:  # noqa: BLE001 - httpx, json, authlib: whatever comes of a silent or wrong server
             self._forget()
-            raise RegistryUnavailable(
-                f"{self._registry.url}, asked for {what}, gave no answer that can be read: "
-                f"{self._words(error)}; check that it runs, and that the URL is right"
-            ) from None
+            raise self._unanswered(error, what) from None
 
     def _forget(self) -> None:
         clear: Callable[[], None] = self._client.clear_caches  # it keeps an answer before anybody has read it
@@ -173,8 +178,17 @@ class RegistryClient:
         if status in _REFUSED:
             return SchemaRefused(f"{where}: {said}; see what is there with `everwhen schema diff`")
         if status in _SHUT:
-            return RegistryError(f"{where}; check basic.auth.user.info or the token, and what it may do")
+            return RegistryRefused(f"{where}: it does not let this program in; {_REMEDY}")
         return RegistryUnavailable(f"{where}: {said}; check that the URL is that of a registry which is well")
+
+    def _unanswered(self, error: Exception, what: str) -> RegistryError:
+        where, said = f"{self._registry.url}, asked for {what}", self._words(error)
+        # Its own error for a token that was not to be had keeps the reason as a text, and as the one it came of.
+        if getattr(error.__context__, "error", None) in _NO_TOKEN:
+            return RegistryRefused(f"{where}: the server of its tokens does not let this program in: {said}; {_REMEDY}")
+        return RegistryUnavailable(
+            f"{where}, gave no answer that can be read: {said}; check that it runs, and that the URL is right"
+        )
 
     def _words(self, error: Exception) -> str:
         said = " ".join(str(getattr(error, "error_message", None) or error).split())

@@ -7,7 +7,15 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, Generic, TypeVar
 
-from everwhen.errors import EverwhenError, RegistryError, SchemaNotRegistered, SchemaOutOfReach, UnknownSchema
+from everwhen.errors import (
+    EverwhenError,
+    RegistryError,
+    RegistryRefused,
+    SchemaNotRegistered,
+    SchemaOutOfReach,
+    SchemaWithheld,
+    UnknownSchema,
+)
 from everwhen.event import compatibility
 from everwhen.event.contracts import Version
 from everwhen.event.schema import resolve
@@ -90,7 +98,13 @@ class RegistryIds:
         except RegistryError as error:
             if kept is None:
                 raise
-            _log.warning("registry.away its id of %s is taken from the disk: %s", subject, error)
+            _log.warning(
+                "registry.refused its id of %s is taken from the disk: %s"
+                if isinstance(error, RegistryRefused)
+                else "registry.away its id of %s is taken from the disk: %s",
+                subject,
+                error,
+            )
             return kept
         if self._cache is not None:
             self._cache.keep_id(subject, schema, number)
@@ -100,6 +114,7 @@ class RegistryIds:
         """Return the schema of an id or GUID; ``None`` if the registry does not know it. Blocks for a second at most.
 
         :raises SchemaOutOfReach: if the registry does not answer, and no earlier answer was kept.
+        :raises SchemaWithheld: if it refuses the credentials, and no earlier answer was kept.
         :raises UnknownSchema: if its answer is no Avro schema of a record, or another one than it was before.
         """
         with self._lock:
@@ -129,8 +144,15 @@ class RegistryIds:
             raise
         except RegistryError as error:
             if kept is None:
-                raise SchemaOutOfReach(f"the registry cannot be asked for the schema {ref}: {error}") from error
-            _log.warning("registry.away its schema %s is taken from the disk: %s", ref, error)
+                kind = SchemaWithheld if isinstance(error, RegistryRefused) else SchemaOutOfReach
+                raise kind(f"the registry cannot be asked for the schema {ref}: {error}") from error
+            _log.warning(
+                "registry.refused its schema %s is taken from the disk: %s"
+                if isinstance(error, RegistryRefused)
+                else "registry.away its schema %s is taken from the disk: %s",
+                ref,
+                error,
+            )
             return kept
         if schema is None:
             if kept is not None:

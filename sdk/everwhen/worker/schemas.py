@@ -8,7 +8,7 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from everwhen.errors import SchemaOutOfReach, UnknownSchema
+from everwhen.errors import SchemaOutOfReach, SchemaWithheld, UnknownSchema
 from everwhen.event import Topic
 from everwhen.positions import Position
 from everwhen.worker.lines import place_of
@@ -55,6 +55,7 @@ class SchemaWatch:
 
         :return: after how many seconds to try again.
         :raises UnknownSchema: if it was waited for long enough.
+        :raises SchemaWithheld: at once: waiting gives nobody the right to read it.
         """
         now, offset = time.monotonic(), owned.mark.next_offset
         wait = self._waits.get(owned.partition)
@@ -63,6 +64,9 @@ class SchemaWatch:
         if self._newer.look():
             self._waits[owned.partition] = wait
             return 0.0
+        if isinstance(error, SchemaWithheld):
+            self._waits.pop(owned.partition, None)
+            raise error
         away = isinstance(error, SchemaOutOfReach)
         if away:  # nobody can say that it is unknown: that wait has not begun
             wait = wait._replace(began=now)

@@ -135,6 +135,7 @@ class Worker:
         :raises GenerationMismatch: if the store holds what other code or another version built.
         :raises GenerationNotFound: if it holds no generation of the number asked for.
         :raises UnknownSchema: if a record was written with a schema that is not among the contracts, and none came.
+        :raises SchemaWithheld: if the registry that has a record's schema refuses the credentials.
         :raises QuarantineLimit: if too many records of a partition cannot be applied.
         :raises ContinuityError: if the log does not go on where the store stands, in a partition or at all.
         :raises Fenced: if an explicitly named partition was claimed by another worker.
