@@ -33,10 +33,10 @@ class Service:
         return self.engine.url.render_as_string(hide_password=False)
 
 
-def open_service(url: str, path: Path) -> Service:
+def open_service(url: str, path: Path, name: str = "ledger") -> Service:
     """Make the tables in an empty database."""
     engine = create_engine(url)
-    topic = ledger.topic(path / "schemas")
+    topic = ledger.topic(path / "schemas", name)
     outbox = Outbox(topic, engine)
     outbox.create_tables()
     return Service(engine, topic, outbox, f"sqlite:///{path / 'log.db'}")

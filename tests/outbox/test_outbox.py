@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 
 from everwhen import NEW, Outbox, Publisher, Reader, Status, Topic, Worker
-from everwhen.connect import Relay, open_log, open_outbox
+from everwhen.connect import LogTarget, Relay, open_log, open_outbox
 from everwhen.errors import ArgumentError, EventTooLarge, StoreError, StoreMismatch
 from everwhen.outbox import OutboxReceipt
 from tests import ledger
@@ -197,11 +197,11 @@ class _FromTheStart:
         """Nothing is kept."""
 
 
-def records_of(topic: Topic, url: str) -> list[Record]:
+def records_of(topic: Topic, target: LogTarget) -> list[Record]:
     """Read a log to its end."""
     numbers = range(topic.partitions)
     found: list[Record] = []
-    with closing(open_log(url)) as log:
+    with closing(open_log(target)) as log:
         wanted = sum(bounds.end - bounds.start for bounds in log.bounds(topic.name, numbers).values())
         with closing(log.consumer(topic.name, _FromTheStart(), group="test", partitions=numbers)) as consumer:
             while len(found) < wanted:

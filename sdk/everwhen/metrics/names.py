@@ -109,6 +109,7 @@ RELAY_GAUGES: Final = (
     _gauge("everwhen_relay_lag_seconds", "since the first of them was published; 0 if none waits", labels=RELAY),
     _gauge("everwhen_relay_shards", "parts of the key space that this relay has, of 32", labels=RELAY),
     _gauge("everwhen_relay_store_away", "1 while it waits for the database", labels=RELAY),
+    _gauge("everwhen_relay_log_away", "1 while events wait for an answer of the log for over 5 seconds", labels=RELAY),
     _gauge("everwhen_relay_heart_age_seconds", "since the relay took a turn", labels=RELAY),
 )
 RELAY_HISTOGRAMS: Final = (

@@ -41,7 +41,7 @@ class RelayMetrics(RelayObserver):
         self._looped_at = time.monotonic()
         self._backlog: Backlog | None = None
         self._shards = 0
-        self._is_store_away = False
+        self._is_store_away = self._is_log_away = False
         self.registry = CollectorRegistry()
         """Where the metrics are, for whoever serves them in another way than :meth:`expose`."""
         self._counters = {
@@ -71,6 +71,8 @@ class RelayMetrics(RelayObserver):
         lag = self.lag()
         if self._is_store_away:
             return ["it waits for the database"]
+        if self._is_log_away:
+            return ["it waits for the log"]
         if lag is None:
             return ["how much waits is not known yet"]
         if limits.lag is not None and lag > limits.lag:
@@ -91,6 +93,7 @@ class RelayMetrics(RelayObserver):
             yield "everwhen_relay_lag_seconds", self.lag() or 0.0
         yield "everwhen_relay_shards", self._shards
         yield "everwhen_relay_store_away", self._is_store_away
+        yield "everwhen_relay_log_away", self._is_log_away
         yield "everwhen_relay_heart_age_seconds", max(0.0, time.monotonic() - self._looped_at)
 
     @property
@@ -110,6 +113,10 @@ class RelayMetrics(RelayObserver):
     def store_away(self, *, away: bool) -> None:
         """Note whether the database is away."""
         self._is_store_away = away
+
+    def log_away(self, *, away: bool) -> None:
+        """Note whether the log is away."""
+        self._is_log_away = away
 
     def shared(self, shards: int) -> None:
         """Note how many shards it has."""

@@ -22,6 +22,7 @@ from everwhen.errors import EverwhenError, PublishError
 from everwhen.event import Topic
 from everwhen.outbox.heartbeat import beating
 from everwhen.outbox.settings import RelaySettings
+from everwhen.outbox.silence import Silence
 from everwhen.outbox.watching import RelayObserver
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import Acknowledged, Log, LogWriter
@@ -130,6 +131,7 @@ class Relay:
         self._events = 0
         self._stopping = False
         self._share_at = self._remove_at = self._measure_at = 0.0
+        self._silence = Silence(log.address, self._observer)
         self._patience = Patience(Outage(settings.store_patience_seconds, self._observer), lambda: self._stopping)
 
     def __enter__(self) -> Self:
@@ -199,9 +201,12 @@ class Relay:
     def _await(self, batch: _Batch, writer: LogWriter) -> None:
         """Wait for the log's answers, however long it is away."""
         give_up_at: float | None = None
-        while batch.unanswered:
+        self._silence.begin()
+        while before := batch.unanswered:
             writer.poll(_LOOK_SECONDS)
             self._observer.looped()
+            self._silence.look(unanswered=batch.unanswered, heard=batch.unanswered < before)
+            self._measure(time.monotonic())
             if self._stopping:
                 give_up_at = give_up_at or time.monotonic() + _STOP_SECONDS
                 if time.monotonic() > give_up_at:
@@ -237,6 +242,9 @@ class Relay:
             self._share()
         if now >= self._remove_at:
             self._remove(now)
+        self._measure(now)
+
+    def _measure(self, now: float) -> None:
         if self._observer.measure_seconds is not None and now >= self._measure_at:
             self._measure_at = now + self._observer.measure_seconds
             self._observer.waiting(self._patience.insist(self._store.backlog))

@@ -20,6 +20,9 @@ class RelayObserver(Observer):
     def sent(self, events: int, seconds: float) -> None:
         """A batch stands in the log, and that is noted; it took so long from reading on."""
 
+    def log_away(self, *, away: bool) -> None:
+        """The log has answered for nothing for some seconds, though events wait for it; or it answers again."""
+
     def fenced(self) -> None:
         """Another relay had taken a shard in the middle."""
 
