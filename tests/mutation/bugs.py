@@ -9,6 +9,7 @@ from tests.mutation import (
     fence_bugs,
     generation_bugs,
     log_bugs,
+    outbox_bugs,
     passage_bugs,
     publisher_bugs,
     reader_bugs,
@@ -25,6 +26,7 @@ GUARANTEE: list[Bug] = [
     *generation_bugs.BUGS,
     *log_bugs.BUGS,
     *publisher_bugs.BUGS,
+    *outbox_bugs.BUGS,
     *bytes_bugs.BUGS,
     *evolution_bugs.BUGS,
 ]

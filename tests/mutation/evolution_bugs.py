@@ -51,4 +51,11 @@ BUGS = [
         after="    target = line[-1]\n",
         tests=(_UPCASTERS + "test_a_change_of_meaning_is_bridged",),
     ),
+    Bug(
+        "a registry that refuses the credentials is waited for",
+        "worker/schemas.py",
+        "        if isinstance(error, SchemaWithheld):\n",
+        "        if False:\n",
+        ("tests/registry/test_outages.py::test_a_wrong_password_is_no_outage",),
+    ),
 ]

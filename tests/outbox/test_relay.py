@@ -7,7 +7,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
@@ -22,8 +23,9 @@ from tests.outbox.conftest import T0, Service
 from tests.outbox.test_outbox import records_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from everwhen.ports.log import Acknowledged, Header, Log, LogWriter
     from everwhen.ports.outbox import Backlog
 
 SECONDS = 30.0
@@ -106,6 +108,48 @@ def test_a_row_is_done_only_when_the_log_has_it(service: Service) -> None:
         assert store.backlog().events == 2
 
 
+def test_what_the_log_took_behind_a_refused_event_still_waits(service: Service) -> None:
+    """The log may answer late, with records behind it on their way: the next relay sends all of the entity again."""
+    publish(service, "e", "1", "2", "3")
+    relay = Relay(service.topic, service.engine, service.log)
+    answering = relay._log = _AnsweringLog(relay._log, refused=service.topic.codec.encode(Noted(text="1")))
+    answering.answer.set()
+    with relay, pytest.raises(PublishError, match="version 1 of"):
+        relay.run(until="end")
+    assert notes(service) == ["2", "3"]
+    with Relay(service.topic, service.engine, service.log) as relay:
+        assert relay.run(until="end").events == 3
+    assert notes(service) == ["2", "3", "1", "2", "3"]
+
+
+def test_what_waits_is_measured_while_the_log_is_silent(service: Service) -> None:
+    """With a batch in hand, so an alert comes though the relay does nothing; and all is sent when the log answers."""
+    watcher = Watcher()
+    publish(service, "e", "1")
+    running = _running(service, watcher)
+    answering = running.relay._log = _AnsweringLog(running.relay._log)
+    with running:
+        _await(lambda: watcher.backlog is not None and watcher.backlog.events == 1)
+        publish(service, "e", "2", "3")
+        _await(lambda: watcher.backlog is not None and watcher.backlog.events == 3)
+        assert watcher.events == 0
+        answering.answer.set()
+        watcher.has_sent(3)
+    assert notes(service) == ["1", "2", "3"]
+
+
+def test_what_is_sent_again_has_the_same_id(service: Service) -> None:
+    """And is the same record altogether, so a projection applies it once."""
+    publish(service, "e", "1")
+    for _ in range(2):
+        with service.engine.begin() as connection:  # as if the relay had died before it noted what it had sent
+            connection.execute(text(f"UPDATE {_table(service)} SET sent_at = NULL"))
+        with Relay(service.topic, service.engine, service.log) as relay:
+            assert relay.run(until="end").events == 1
+    first, second = (record._replace(offset=0, timestamp=0) for record in records_of(service.topic, service.log))
+    assert first == second
+
+
 def test_relays_share_the_key_space(service: Service) -> None:
     """One has all of it, two have half each, and when one leaves the other has all again."""
     one, two = Watcher(), Watcher()
@@ -119,6 +163,19 @@ def test_relays_share_the_key_space(service: Service) -> None:
             _await(lambda: one.events + two.events == 40)
         one.has(SHARDS)
     assert sorted(notes(service)) == ["1"] * 20 + ["2"] * 20
+
+
+def test_a_shard_is_one_relays_at_a_time(service: Service) -> None:
+    """A second relay gets what the first one gives back, and nothing before."""
+    with closing(SqlRelayStore(service.engine, service.topic.name)) as store:
+        store.check()
+        first = store.share("first", {}, 15.0)
+        assert len(first) == SHARDS
+        assert store.share("second", {}, 15.0) == {}
+        first = store.share("first", first, 15.0)
+        second = store.share("second", {}, 15.0)
+        assert len(first) == len(second) == SHARDS // 2
+        assert first.keys().isdisjoint(second)
 
 
 def test_a_relay_that_was_silent_is_fenced(service: Service) -> None:
@@ -187,10 +244,13 @@ def test_a_removal_waits_for_no_other(on_postgres: Service) -> None:
 
 
 def _rows(service: Service) -> list[tuple[str, int, bool]]:
-    name = "everwhen_outbox" if service.engine.dialect.name == "sqlite" else "everwhen.outbox"
-    asked = f"SELECT aggregateid, version, payload IS NOT NULL FROM {name} ORDER BY 1, 2"
+    asked = f"SELECT aggregateid, version, payload IS NOT NULL FROM {_table(service)} ORDER BY 1, 2"
     with service.engine.connect() as connection:
         return [(entity, version, bool(has)) for entity, version, has in connection.execute(text(asked))]
+
+
+def _table(service: Service) -> str:
+    return "everwhen_outbox" if service.engine.dialect.name == "sqlite" else "everwhen.outbox"
 
 
 def _entities_of_one_shard(service: Service) -> tuple[str, str]:
@@ -207,17 +267,58 @@ class _Running:
     """A relay in a thread, for as long as a block."""
 
     def __init__(self, relay: Relay) -> None:
-        self._relay = relay
+        self.relay = relay
         self._pool = ThreadPoolExecutor(1)
 
     def __enter__(self) -> None:
-        self._done = self._pool.submit(self._relay.run)
+        self._done = self._pool.submit(self.relay.run)
 
     def __exit__(self, *_: object) -> None:
-        self._relay.stop()
+        self.relay.stop()
         self._done.result(SECONDS)
         self._pool.shutdown()
-        self._relay.close()
+        self.relay.close()
+
+
+class _AnsweringLog:
+    """A log that answers when it is told to, and may refuse a value."""
+
+    def __init__(self, log: Log, refused: bytes | None = None) -> None:
+        self.answer = threading.Event()
+        self.refused = refused
+        self._log = log
+
+    def writer(self, topic: str) -> LogWriter:
+        """Open a writer that does so."""
+        return _AnsweringWriter(self, self._log.writer(topic))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
+
+
+class _AnsweringWriter:
+    def __init__(self, log: _AnsweringLog, writer: LogWriter) -> None:
+        self._log = log
+        self._writer = writer
+        self._answers: list[Callable[[], None]] = []
+
+    def send(self, key: bytes, value: bytes | None, headers: Sequence[Header], acknowledged: Acknowledged) -> None:
+        """Pass it on, and keep the answer."""
+        if value == self._log.refused:
+            self._answers.append(lambda: acknowledged(None, PublishError("refused")))
+        else:
+            self._writer.send(
+                key, value, headers, lambda at, error: self._answers.append(partial(acknowledged, at, error))
+            )
+
+    def poll(self, timeout: float) -> None:
+        """Hand out what was answered, if it is time."""
+        self._writer.poll(0 if self._log.answer.is_set() else timeout)
+        while self._log.answer.wait(timeout) and self._answers:
+            self._answers.pop(0)()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._writer, name)
 
 
 def _await(condition: Callable[[], bool]) -> None:

@@ -173,7 +173,7 @@ def test_a_wrong_password_is_no_outage(scene: Scene, caplog: pytest.LogCaptureFi
     scene.front.lock("bank:right")
     wrong = {"basic.auth.user.info": "bank:wrong"}
     with pytest.raises(SchemaWithheld, match=rf"\]@0, entity .a.: .*answered 401.*{REMEDY}"):
-        scene.run(scene.registry(**wrong), patience=60.0)
+        scene.run(scene.registry(**wrong), patience=5.0)
     with pytest.raises(RegistryRefused, match=f"answered 401.*{REMEDY}"):
         Publisher(scene.topic, scene.log, registry=scene.registry(**wrong))
     assert "schema.awaited" not in caplog.text
