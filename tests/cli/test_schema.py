@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 
 from everwhen.cli.exits import Exit
@@ -85,6 +86,45 @@ def test_a_mode_is_judged_beside_the_floor(workspace: Workspace) -> None:
     why = "owner: the reader takes no null (writer: null; reader: string)"
     assert f"bank.account.opened\t2\t1\tno\t{why}" in full.out
     assert full.error == f"everwhen: bank.account.opened 1.avsc does not read 2.avsc: {why}"
+
+
+def test_verdicts_for_machines(workspace: Workspace) -> None:
+    """One object whatever is found, with the parts of each verdict, and the exit code of the words."""
+    asked = ("schema", "check", "bank:account", "--mode", "full_transitive", "--json")
+    well = workspace.run(*asked)
+    assert well.code == Exit.DONE
+    told = json.loads(well.out)
+    assert (told["topic"], told["events"][0], told["problems"]) == ("bank.accounts", "bank.account.opened", [])
+    (opened, *_) = told["replay"]
+    assert opened == {
+        "event": "bank.account.opened",
+        "version": 1,
+        "verdict": "readable",
+        "examples": 4,
+        "upcasters": [],
+        "handler": "opened",
+        "refused": {},
+        "problems": [],
+    }
+    _edit(workspace, "    owner: str\n\n\nclass Dep", "    owner: str | None = None\n\n\nclass Dep")
+    unwritten = workspace.run(*asked)
+    told = json.loads(unwritten.out)
+    assert (unwritten.code, told["versions"], told["replay"]) == (Exit.PROBLEMS, None, None)
+    assert any("owner" in problem and "1.avsc" in problem for problem in told["problems"])
+    assert unwritten.err == ""
+    assert workspace.run(*WRITE).code == Exit.DONE
+    full = workspace.run(*asked)
+    told = json.loads(full.out)
+    (broken,) = (pair for pair in told["versions"] if pair["verdict"] == "no")
+    assert (broken["event"], broken["writer"], broken["reader"]) == ("bank.account.opened", 2, 1)
+    text = "owner: the reader takes no null (writer: null; reader: string)"
+    assert broken["found"] == [
+        {"path": "owner", "rule": "null", "writer": "null", "reader": "string", "text": text},
+    ]
+    assert [each["verdict"] for each in told["replay"] if each["problems"]] == ["broken"]
+    assert full.code == Exit.PROBLEMS
+    assert told["problems"][0] == f"bank.account.opened 1.avsc does not read 2.avsc: {text}"
+    assert told["problems"][1].startswith("bank.account.opened version 2: opened() met an invalid Account")
 
 
 def test_an_upcaster_bridges_two_versions(workspace: Workspace) -> None:

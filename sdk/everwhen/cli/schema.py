@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,17 +10,19 @@ import click
 
 from everwhen.cli.exits import Exit
 from everwhen.cli.group import Group
-from everwhen.cli.options import option, registry_option
-from everwhen.cli.output import printable, write_line, write_rows
+from everwhen.cli.options import json_option, option, registry_option
+from everwhen.cli.output import printable, to_json, write_line, write_rows
 from everwhen.cli.targets import load_either, load_topic
 from everwhen.errors import ContractError, SettingsError
-from everwhen.event import Topic
+from everwhen.event import Topic, event_type
 from everwhen.event.modes import Mode
 from everwhen.projection import Projection
 from everwhen.registry import Registry, Subjects
 from everwhen.registry.subjects import STRATEGIES
 
 if TYPE_CHECKING:
+    from everwhen.cli.verdicts import Pair
+    from everwhen.projection.replay import Replayed
     from everwhen.registry.deploy import Difference
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -65,7 +67,9 @@ def write(target: str) -> None:
     help="Also compare the newest version of each event with earlier ones, as schema registries do, and print the "
     "verdicts. What has to hold anyway is backward_transitive, except where an upcaster bridges two versions.",
 )
-def check(target: str, mode: str | None) -> None:
+@json_option
+@click.pass_context
+def check(context: click.Context, target: str, mode: str | None, *, as_json: bool) -> None:
     """Check that event classes and contract files agree, and that every version reads all earlier ones.
 
     Given a projection, it also tries whether its handlers can still take every version that was ever published: with
@@ -75,22 +79,57 @@ def check(target: str, mode: str | None) -> None:
 
     Every problem is named on a line of its own: class, file, field, rule, and what to do about it.
 
+    With --json: one object with the topic, its events, the problems as text, the verdicts of --mode on pairs of
+    versions (each with path, rule, writer and reader of what was found), and those on the projection's versions; null
+    for what was not asked, or not reached because of the problems. The exit code is the same.
+
     \b
     Example:
       everwhen schema check bank:account
     """
-    from everwhen.cli.verdicts import replay_verdicts, write_verdicts  # as above
+    from everwhen.cli import verdicts  # as above
     from everwhen.event import contracts
+    from everwhen.projection.replay import replay
 
     found = load_either(target)
     topic = found if isinstance(found, Topic) else found.topic
-    contracts.check(topic.schemas, topic.events, topic.evolution)
+    try:
+        contracts.check(topic.schemas, topic.events, topic.evolution)
+    except ContractError as error:
+        if not as_json:
+            raise
+        _write_check(topic, str(error).splitlines())
+        context.exit(Exit.PROBLEMS)
+    judged = None if mode is None else verdicts.pairs(topic, Mode(mode))
+    replayed = replay(found) if isinstance(found, Projection) else None
+    problems = list(verdicts.problems_of(judged or (), replayed or ()))
+    if as_json:
+        _write_check(topic, problems, judged, replayed)
+        context.exit(Exit.PROBLEMS if problems else Exit.DONE)
     write_line(f"topic {topic.name}: its {len(topic.events)} events agree with their contracts")
-    problems = [] if mode is None else write_verdicts(topic, Mode(mode))
-    if isinstance(found, Projection):
-        problems += replay_verdicts(found)
+    verdicts.write_pairs(judged or ())
+    if replayed is not None:
+        verdicts.write_replays(replayed)
     if problems:
         raise ContractError("\n".join(problems))
+
+
+def _write_check(
+    topic: Topic,
+    problems: list[str],
+    judged: Sequence[Pair] | None = None,
+    replayed: Sequence[Replayed] | None = None,
+) -> None:
+    from everwhen.cli.verdicts import pair_document, replay_document  # as above
+
+    document = {
+        "topic": topic.name,
+        "events": [event_type(event) for event in topic.events],
+        "problems": problems,
+        "versions": None if judged is None else [pair_document(each) for each in judged],
+        "replay": None if replayed is None else [replay_document(each) for each in replayed],
+    }
+    write_line(to_json(document))
 
 
 def _registry_options(command: F) -> F:

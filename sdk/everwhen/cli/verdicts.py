@@ -2,48 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any, NamedTuple
 
 from everwhen.cli.output import write_rows
 from everwhen.event import Topic
+from everwhen.event.compatibility import Incompatibility
 from everwhen.event.contracts import Contract
 from everwhen.event.modes import Mode, Verdict, judge
-from everwhen.event.versions import Version
-from everwhen.projection import Projection
-from everwhen.projection.replay import Outcome, Replayed, replay
+from everwhen.projection.replay import Outcome, Replayed
 
 _PAIR_TITLES = ("EVENT", "WRITER", "READER", "VERDICT", "WHY")
 _REPLAY_TITLES = ("EVENT", "VERSION", "VERDICT", "EXAMPLES", "UPCASTERS", "HANDLER", "REFUSED")
 
 
-def write_verdicts(topic: Topic, mode: Mode) -> list[str]:
-    """Print whether the versions that a mode asks about read one another; return what stands in the way."""
-    rows, problems = [], []
-    for contract in topic.contracts:
-        for verdict in judge([version.node for version in contract.versions], mode):
-            writer, reader = contract.versions[verdict.writer], contract.versions[verdict.reader]
-            said, why = _judged(contract, writer, reader, verdict)
-            rows.append((contract.type, str(writer.number), str(reader.number), said, why))
-            if said == "no":
-                problems.append(f"{contract.type} {reader.number}.avsc does not read {writer.number}.avsc: {why}")
-    if rows:
-        write_rows(_PAIR_TITLES, rows)
-    return problems
+class Pair(NamedTuple):
+    """Whether one version of an event reads what another one wrote.
+
+    :ivar upcasters: the names of those that bridge the two; then nothing else counts.
+    """
+
+    type: str
+    writer: int
+    reader: int
+    upcasters: list[str]
+    found: Sequence[Incompatibility]
+
+    @property
+    def verdict(self) -> str:
+        """Yes, no, or bridged."""
+        return "bridged" if self.upcasters else "no" if self.found else "yes"
+
+    @property
+    def why(self) -> str:
+        """What the verdict rests on, for people."""
+        return ", ".join(f"{name}()" for name in self.upcasters) or "; ".join(map(str, self.found))
 
 
-def _judged(contract: Contract, writer: Version, reader: Version, verdict: Verdict) -> tuple[str, str]:
+def pairs(topic: Topic, mode: Mode) -> list[Pair]:
+    """Judge the versions that a mode asks about."""
+    return [
+        _pair(contract, verdict)
+        for contract in topic.contracts
+        for verdict in judge([version.node for version in contract.versions], mode)
+    ]
+
+
+def _pair(contract: Contract, verdict: Verdict) -> Pair:
+    writer, reader = contract.versions[verdict.writer], contract.versions[verdict.reader]
     steps = contract.steps(writer) if reader is contract.newest else []
-    if steps:
-        return "bridged", ", ".join(f"{step.upcaster.name}()" for step in steps)
-    return ("no", "; ".join(map(str, verdict.found))) if verdict.found else ("yes", "")
+    names = [step.upcaster.name for step in steps]
+    return Pair(contract.type, writer.number, reader.number, names, () if steps else verdict.found)
 
 
-def replay_verdicts(projection: Projection[Any]) -> list[str]:
-    """Print what became of examples of every version; return what is wrong."""
-    found = replay(projection)
-    write_rows(_REPLAY_TITLES, map(_replay_row, found))
-    return [problem for each in found for problem in _problems(each)]
+def write_pairs(judged: Sequence[Pair]) -> None:
+    """Print them."""
+    if judged:
+        write_rows(
+            _PAIR_TITLES,
+            ((each.type, str(each.writer), str(each.reader), each.verdict, each.why) for each in judged),
+        )
+
+
+def pair_document(each: Pair) -> dict[str, Any]:
+    """Return what JSON says of a pair."""
+    found = [asdict(reason) | {"rule": reason.rule.name.lower(), "text": str(reason)} for reason in each.found]
+    return {
+        "event": each.type,
+        "writer": each.writer,
+        "reader": each.reader,
+        "verdict": each.verdict,
+        "upcasters": each.upcasters,
+        "found": found,
+    }
+
+
+def write_replays(replayed: Sequence[Replayed]) -> None:
+    """Print what became of examples of every version."""
+    write_rows(_REPLAY_TITLES, map(_replay_row, replayed))
 
 
 def _replay_row(each: Replayed) -> tuple[str, ...]:
@@ -58,7 +95,25 @@ def _replay_row(each: Replayed) -> tuple[str, ...]:
     )
 
 
-def _problems(each: Replayed) -> Iterator[str]:
-    if each.outcome is Outcome.BROKEN:
-        for problem in each.problems:
-            yield f"{each.type} version {each.version}: {problem}"
+def replay_document(each: Replayed) -> dict[str, Any]:
+    """Return what JSON says of a version."""
+    return {
+        "event": each.type,
+        "version": each.version,
+        "verdict": each.outcome.value,
+        "examples": each.examples,
+        "upcasters": list(each.upcasters),
+        "handler": each.handler,
+        "refused": each.refused,
+        "problems": list(each.problems),
+    }
+
+
+def problems_of(judged: Sequence[Pair], replayed: Sequence[Replayed]) -> Iterator[str]:
+    """Say what is wrong, a line for each."""
+    for pair in judged:
+        if pair.verdict == "no":
+            yield f"{pair.type} {pair.reader}.avsc does not read {pair.writer}.avsc: {pair.why}"
+    for each in replayed:
+        if each.outcome is Outcome.BROKEN:
+            yield from (f"{each.type} version {each.version}: {problem}" for problem in each.problems)
