@@ -40,6 +40,7 @@ IN_ORDER = (
     "continuity show",
     "outbox init",
     "relay",
+    "outbox status",
     "completion",
     "prune",
     "store upgrade",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 from everwhen.cli.exits import Exit
@@ -14,6 +16,15 @@ if TYPE_CHECKING:
     from tests.cli.workspace import Workspace
 
 OUTBOX = ("--outbox", "sqlite:///service.db")
+PUBLISH = """
+from bank import Opened, accounts
+from everwhen import Outbox
+from sqlalchemy import create_engine
+engine = create_engine("sqlite:///service.db")
+with engine.begin() as connection:
+    for entity in ("acc-1", "acc-2"):
+        Outbox(accounts, engine).publish(connection, entity, Opened(owner="acme"))
+"""
 _LISTENING = re.compile(r"http\.listening http://127\.0\.0\.1:(\d+)/metrics")
 
 
@@ -32,6 +43,28 @@ def test_a_relay_answers_and_ends_when_it_is_told_to(workspace: Workspace) -> No
     process.send_signal(signal.SIGTERM)
     assert process.wait(10) == Exit.DONE
     process.communicate()
+
+
+def test_what_waits_can_be_seen(workspace: Workspace) -> None:
+    """Before any relay ran, with how old the first is, and after one has left."""
+    assert workspace.run("outbox", "init", *OUTBOX).code == Exit.DONE
+    assert workspace.run("outbox", "status", *OUTBOX).out == ""
+    published = workspace.run_new(program=(sys.executable, "-c", PUBLISH))
+    assert published.code == 0, published.err
+    line = workspace.run("outbox", "status", *OUTBOX).out.split("\t")
+    assert (line[:2], line[3:]) == (["bank.accounts", "2"], ["0", "0/32", "-\n"])
+    assert float(line[2]) > 0
+    assert workspace.run("relay", "bank:accounts", *OUTBOX, "--log", LOG, "--until-end").code == Exit.DONE
+    (topic,) = json.loads(workspace.run("outbox", "status", *OUTBOX, "--json").out)["topics"]
+    assert topic == {
+        "topic": "bank.accounts",
+        "waiting_events": 0,
+        "lag_seconds": 0.0,
+        "relays": 0,
+        "shards_held": 0,
+        "shards": 32,
+        "silent_seconds": None,
+    }
 
 
 def test_a_database_without_an_outbox_is_one_line(workspace: Workspace) -> None:

@@ -84,6 +84,7 @@ WAYS = {
     "store upgrade": Way(FROM_STORE, shown="nothing to upgrade"),
     "store check": Way(FROM_STORE, shown="bank.accounts"),
     "outbox init": Way(("--outbox", "sqlite:///service.db"), shown="the tables are "),
+    "outbox status": Way(("--outbox", "sqlite:///service.db")),
     "relay": Way(("bank:accounts", "--outbox", "sqlite:///service.db", *FROM_LOG, "--until-end")),
     "completion": Way(("bash",), shown="_everwhen_completion"),
 }
@@ -96,8 +97,9 @@ MODES = pytest.mark.parametrize("run", [piped, on_terminal])
 
 @pytest.fixture(scope="module")
 def place(told: Workspace) -> Workspace:
-    """The story, projected, and once more by a projection that cannot apply a deposit."""
+    """The story, projected, and once more by a projection that cannot apply a deposit; and an outbox."""
     assert told.project("bank:broken").code == 0
+    assert told.run("outbox", "init", "--outbox", "sqlite:///service.db").code == 0
     return told
 
 

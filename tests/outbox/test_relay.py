@@ -17,6 +17,7 @@ from everwhen.connect import Relay
 from everwhen.errors import PublishError
 from everwhen.outbox import RelayObserver, RelaySettings
 from everwhen.ports.outbox import SHARDS, shard_of
+from everwhen.sql.outbox import SqlOutbox
 from everwhen.sql.relay import SqlRelayStore
 from tests.ledger import Noted
 from tests.outbox.conftest import T0, Service
@@ -176,6 +177,24 @@ def test_a_shard_is_one_relays_at_a_time(service: Service) -> None:
         second = store.share("second", {}, 15.0)
         assert len(first) == len(second) == SHARDS // 2
         assert first.keys().isdisjoint(second)
+
+
+def test_how_an_outbox_stands_is_told(service: Service) -> None:
+    """Of each topic: what waits and since when, and the relays that live, by the database's clock."""
+    publish(service, "e", "1", "2")
+    with closing(SqlOutbox(service.engine)) as outbox, closing(SqlRelayStore(service.engine, "ledger")) as store:
+        (waiting,) = outbox.standings()
+        assert (waiting.topic, waiting.events, waiting.relays, waiting.shards) == ("ledger", 2, 0, 0)
+        assert waiting.silent is None
+        store.check()
+        held = store.share("one", {}, 15.0)
+        (relayed,) = outbox.standings()
+        assert (relayed.events, relayed.oldest, relayed.relays, relayed.shards) == (2, waiting.oldest, 1, SHARDS)
+        assert relayed.silent is not None
+        assert 0 <= relayed.silent < SECONDS * 1_000_000
+        store.done("one", held, store.pending(held, 100), 1)
+        store.leave("one")
+        assert outbox.standings() == [("ledger", 0, None, 0, 0, None)]
 
 
 def test_a_relay_that_was_silent_is_fenced(service: Service) -> None:

@@ -56,6 +56,22 @@ class Backlog(NamedTuple):
     """When the first of them was queued; ``None`` if nothing waits."""
 
 
+class Standing(NamedTuple):
+    """How one topic of an outbox stands."""
+
+    topic: str
+    events: int
+    """How many wait."""
+    oldest: Micros | None
+    """When the first of them was queued; ``None`` if nothing waits."""
+    relays: int
+    """How many have not left, and were not found to be silent by another one."""
+    shards: int
+    """How many of :data:`SHARDS` are some relay's."""
+    silent: Micros | None
+    """For how long no relay was heard of; ``None`` if there is none."""
+
+
 class OutboxWriter(Protocol):
     """Puts events into an outbox, inside a transaction of the caller's. Thread-safe."""
 

@@ -34,11 +34,12 @@ from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.selectable import Subquery
 
 from everwhen.errors import ArgumentError, StoreConflict, StoreError, VersionConflict
-from everwhen.ports.outbox import Entry, shard_of
+from everwhen.ports.outbox import Entry, Standing, shard_of
 from everwhen.sql.database import Database, use_write_ahead_log
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.errors import translated
 from everwhen.sql.expressions import POSTGRESQL
+from everwhen.sql.outbox_standing import standings
 from everwhen.sql.outbox_tables import HEADERS, OutboxTables, outbox_tables
 from everwhen.sql.tables import SCHEMA
 
@@ -100,6 +101,15 @@ class SqlOutbox:
         asked = select(func.max(rows.version)).where(rows.aggregateid == entity_id, rows.aggregatetype == topic)
         with translated(self.address, "asking an outbox for a version"):
             return connection.execute(asked).scalar() or 0
+
+    def standings(self) -> list[Standing]:
+        """Say of each topic that waits, or was ever relayed, how it stands.
+
+        :raises StoreMismatch: if there are no tables of an outbox, or of another version.
+        """
+        with self._database.core("asking how an outbox stands", reading=True) as connection:
+            self._tables.check(connection)
+            return standings(connection, self._tables)
 
     def create_tables(self, connection: Connection | None = None) -> bool:
         """Create the tables that are missing; return whether some were.

@@ -28,7 +28,6 @@ from sqlalchemy import (
     delete,
     func,
     literal,
-    literal_column,
     or_,
     select,
     tuple_,
@@ -45,6 +44,7 @@ from everwhen.sql.database import Database
 from everwhen.sql.engine import Timeouts
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.outbox import CHANNEL
+from everwhen.sql.outbox_standing import database_now
 from everwhen.sql.outbox_tables import OutboxTables, outbox_tables
 
 _SECOND: Final = 1_000_000
@@ -85,7 +85,7 @@ class SqlRelayStore:
     def share(self, owner: str, held: Mapping[int, int], lease: float) -> dict[int, int]:
         """Renew, give back and take shards, so that all relays of the topic have about as many."""
         with self._database.core("sharing the shards of an outbox") as connection:
-            now = self._now(connection)
+            now = database_now(connection)
             expired = now - round(lease * _SECOND)
             fair = -(-SHARDS // self._relays(connection, owner, now, expired))
             mine = self._renewed(connection, owner, held, now)
@@ -98,7 +98,7 @@ class SqlRelayStore:
         """Say that this relay lives, without giving or taking anything."""
         relays = self._tables.relays
         with self._database.core("renewing the shards of an outbox") as connection:
-            now = self._now(connection)
+            now = database_now(connection)
             connection.execute(
                 update(relays).where(relays.c.topic == self._topic, relays.c.owner == owner).values(seen_at=now)
             )
@@ -117,7 +117,7 @@ class SqlRelayStore:
     def done(self, owner: str, held: Mapping[int, int], sent: Sequence[Pending], at: Micros) -> set[int]:
         """Note in one transaction that these stand in the log; return the shards that are still held."""
         with self._database.core("noting what was sent") as connection:
-            kept = set(self._renewed(connection, owner, held, self._now(connection)))
+            kept = set(self._renewed(connection, owner, held, database_now(connection)))
             if ours := [event for event in sent if event.shard in kept]:
                 self._plan_seeks(connection)
                 self._mark(connection, ours, at)
@@ -203,12 +203,6 @@ class SqlRelayStore:
             with suppress(Exception):
                 self._listening.close()
             self._listening = None
-
-    def _now(self, connection: Connection) -> Micros:
-        if not self._is_postgresql:
-            return time.time_ns() // 1000
-        asked = literal_column("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)", BigInteger)
-        return int(connection.execute(select(asked)).scalar_one())
 
     def _relays(self, connection: Connection, owner: str, now: Micros, expired: Micros) -> int:
         """Say that this relay lives; return how many do."""
