@@ -102,6 +102,12 @@ def test_the_service_is_the_one_that_the_example_starts(services: dict[str, Any]
     assert "http://127.0.0.1:8000/" in services["orders"]["healthcheck"]["test"][-1]
 
 
+def test_what_ends_by_sigterm_is_given_the_time(services: dict[str, Any]) -> None:
+    """By default Docker kills after ten seconds, which is how long a relay waits for a broker's last answers."""
+    for name in ("worker", "orders-worker", "orders-relay"):
+        assert services[name]["stop_grace_period"] == "60s"
+
+
 def test_the_example_is_not_root_and_writes_nowhere(services: dict[str, Any]) -> None:
     """What the documentation asks of a deployment, the example does itself."""
     for name in (*FLIGHTS, *ORDERS):
