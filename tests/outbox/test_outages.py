@@ -43,7 +43,7 @@ def server() -> Iterator[Postgres]:
 
 
 class Scene:
-    """A service that publishes without a pause, a relay of its outbox, and what came of both."""
+    """A service that publishes all the time, a relay of its outbox, and what came of both."""
 
     def __init__(self, bootstrap: str, service: Service) -> None:
         self.service = service
@@ -130,7 +130,7 @@ class Scene:
                 else:
                     self.told.append(note)
                     break
-            if ended.is_set():
+            if ended.wait(0.005):  # two hundred a second are load enough, and leave the servers time to start
                 return
 
     def _committed(self) -> dict[str, list[str]]:
