@@ -72,3 +72,9 @@ def test_a_database_without_an_outbox_is_one_line(workspace: Workspace) -> None:
     done = workspace.run("relay", "bank:accounts", *OUTBOX, "--log", LOG, "--until-end")
     assert done.code == Exit.REFUSED
     assert "everwhen outbox init" in done.err
+    logged = workspace.run("relay", "bank:accounts", *OUTBOX, "--log", LOG, "--until-end", "--log-format", "json")
+    lines = [json.loads(line) for line in logged.err.splitlines()]
+    (told,) = (line["message"] for line in lines if line["event"] == "relay.failed")
+    assert logged.code == Exit.REFUSED
+    assert told.startswith("relay.failed StoreMismatch: ")
+    assert "everwhen outbox init" in told

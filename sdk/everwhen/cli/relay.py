@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import click
 
 from everwhen.cli import logs
-from everwhen.cli.exits import Exit, exit_of
+from everwhen.cli.daemon import exit_code
+from everwhen.cli.exits import Exit
 from everwhen.cli.options import kafka_option, log_option, log_target, option
 from everwhen.cli.outbox import outbox_option
 from everwhen.cli.signals import stopped_by_signals
 from everwhen.cli.targets import load_topic
 from everwhen.connect import Relay
-from everwhen.errors import EverwhenError
 from everwhen.outbox import RelayObserver, RelaySettings
 
-_log = logging.getLogger("everwhen.relay")
 _SET = RelaySettings()
 
 
@@ -93,12 +90,11 @@ def relay(
     """
     as_json, traces = logs.is_json(log_format), context.find_root().params["traceback"]
     logs.show_worker(as_json=as_json, over_bar=False, traces=traces)
-    gc.set_threshold(50_000, 20, 100)  # as for a worker
     settings = RelaySettings(
         batch_events=batch_events, poll_seconds=poll_seconds, lease_seconds=lease_seconds, keep_seconds=keep_seconds
     )
-    code = Exit.DONE
-    try:
+
+    def run() -> int:
         topic = load_topic(target)
         with (
             _observed(http, topic.name, ready_lag) as observer,
@@ -106,12 +102,9 @@ def relay(
             stopped_by_signals(running),
         ):
             running.run(until="end" if until_end else None)
-    except EverwhenError as error:
-        if not as_json:
-            raise
-        _log.error("relay.failed %s: %s", type(error).__name__, error, exc_info=error if traces else None)
-        code = exit_of(error)
-    context.exit(code)
+        return Exit.DONE
+
+    context.exit(exit_code("relay", run, as_json=as_json, traces=traces))
 
 
 @contextmanager

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import logging
 import sys
 from dataclasses import replace
 from typing import Any
@@ -15,12 +13,9 @@ from everwhen.cli.config_checks import check
 from everwhen.cli.config_options import daemon_options, resolution_of
 from everwhen.cli.config_resolve import Resolution
 from everwhen.cli.crew import Job, work
-from everwhen.cli.exits import exit_of
+from everwhen.cli.daemon import exit_code
 from everwhen.cli.fleet import Fleet
 from everwhen.cli.options import kafka_target
-from everwhen.errors import EverwhenError
-
-_log = logging.getLogger("everwhen.worker")
 
 
 @click.command()
@@ -54,19 +49,12 @@ def worker(context: click.Context, /, targets: tuple[str, ...], **flags: Any) ->
     with_bar = settings.until_end and not as_json and not several and sys.stderr.isatty()
     traces = context.find_root().params["traceback"]
     logs.show_worker(as_json=as_json, over_bar=with_bar, several=several, traces=traces)
-    # A batch makes thousands of objects that live until its commit: by default the collector of cycles walks over them
-    # again and again, for a quarter of a busy worker's time. This process is ours, so its settings are.
-    gc.set_threshold(50_000, 20, 100)
-    try:
+
+    def run() -> int:
         check(resolution)
-        code = _run(_job(targets, resolution), with_bar=with_bar)
-    except EverwhenError as error:
-        if not as_json:
-            raise
-        for line in str(error).splitlines():
-            _log.error("worker.failed %s: %s", type(error).__name__, line, exc_info=error if traces else None)
-        code = exit_of(error)
-    context.exit(code)
+        return _run(_job(targets, resolution), with_bar=with_bar)
+
+    context.exit(exit_code("worker", run, as_json=as_json, traces=traces))
 
 
 def _job(targets: tuple[str, ...], resolution: Resolution) -> Job:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
 from everwhen.errors import ArgumentError
 from everwhen.event import Event, Topic
@@ -22,6 +22,18 @@ if TYPE_CHECKING:
 
 SIZE_LIMIT: Final = 999_488
 """Bytes of a record: what a producer of Kafka's takes by default. Where a topic takes less, its relay stops."""
+
+
+class _Told(NamedTuple):
+    """What a caller says of an event besides the event itself."""
+
+    entity_id: str
+    instant: Micros
+    event_id: str | None
+    withdraws: str | None
+    correlation_id: str | None
+    causation_id: str | None
+    traceparent: str | None
 
 
 class Outbox:
@@ -106,10 +118,8 @@ class Outbox:
         name = self._drafts.type_of(event)
         now = self._clock.now()
         instant = now if occurred_at is None else to_micros(occurred_at, "occurred_at")
-        return self._add(
-            transaction, event, name, entity_id, instant, now, expected, event_id, None, correlation_id, causation_id,
-            traceparent,
-        )  # fmt: skip
+        told = _Told(entity_id, instant, event_id, None, correlation_id, causation_id, traceparent)
+        return self._add(transaction, event, name, told, now, expected)
 
     async def publish_async(
         self,
@@ -162,10 +172,8 @@ class Outbox:
         check_withdrawal(event_id, "correction_id", correction_id)
         instant = to_micros(occurred_at, "occurred_at")
         name = self._drafts.type_of(event)
-        return self._add(
-            transaction, event, name, entity_id, instant, self._clock.now(), expected, correction_id, event_id,
-            correlation_id, causation_id, traceparent,
-        )  # fmt: skip
+        told = _Told(entity_id, instant, correction_id, event_id, correlation_id, causation_id, traceparent)
+        return self._add(transaction, event, name, told, self._clock.now(), expected)
 
     def retract(
         self,
@@ -187,10 +195,8 @@ class Outbox:
         """
         check_withdrawal(event_id, "retraction_id", retraction_id)
         now = self._clock.now()
-        return self._add(
-            transaction, retraction(reason), RETRACTED, entity_id, now, now, expected, retraction_id, event_id,
-            correlation_id, causation_id, traceparent,
-        )  # fmt: skip
+        told = _Told(entity_id, now, retraction_id, event_id, correlation_id, causation_id, traceparent)
+        return self._add(transaction, retraction(reason), RETRACTED, told, now, expected)
 
     def version(self, transaction: Transaction, entity_id: str) -> int:
         """Return how many events the entity has had in this outbox; :data:`everwhen.NEW` if none.
@@ -204,39 +210,26 @@ class Outbox:
         self._writer.close()
 
     def _add(
-        self,
-        transaction: Transaction,
-        event: Event,
-        name: str,
-        entity_id: str,
-        instant: Micros,
-        now: Micros,
-        expected: int | None,
-        event_id: str | None,
-        withdraws: str | None,
-        correlation_id: str | None,
-        causation_id: str | None,
-        traceparent: str | None,
+        self, transaction: Transaction, event: Event, name: str, told: _Told, now: Micros, expected: int | None
     ) -> OutboxReceipt:
         _check_expected(expected)
-        if event_id is None:
-            event_id = self._random_id()
-        sending = self._tracing.begin(event_id) if traceparent is None else None
+        event_id = self._random_id() if told.event_id is None else told.event_id
+        sending = self._tracing.begin(event_id) if told.traceparent is None else None
         try:
             draft = self._drafts.make(
                 event,
                 name,
-                entity_id,
-                instant,
+                told.entity_id,
+                told.instant,
                 event_id,
                 self._limit,
-                withdraws=withdraws,
-                correlation_id=correlation_id,
-                causation_id=causation_id,
-                traceparent=traceparent if sending is None else sending.traceparent,
+                withdraws=told.withdraws,
+                correlation_id=told.correlation_id,
+                causation_id=told.causation_id,
+                traceparent=told.traceparent if sending is None else sending.traceparent,
                 tracestate=None if sending is None else sending.tracestate,
             )
-            entry = Entry(self.topic.name, entity_id, event_id, name, draft.value, draft.headers, now)
+            entry = Entry(self.topic.name, told.entity_id, event_id, name, draft.value, draft.headers, now)
             version = self._writer.add(transaction, entry, expected)
         except BaseException as error:
             if sending is not None:
@@ -244,7 +237,7 @@ class Outbox:
             raise
         if sending is not None:
             sending.settle(None, None)
-        return OutboxReceipt(entity_id, event_id, version, self.topic.name)
+        return OutboxReceipt(told.entity_id, event_id, version, self.topic.name)
 
 
 def _check_expected(expected: object) -> None:
