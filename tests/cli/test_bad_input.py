@@ -149,7 +149,9 @@ def test_missing_driver(published: Workspace) -> None:
 
 def test_broker_that_is_down(published: Workspace) -> None:
     """The client's own log lines do not bury the one that says what to do."""
-    done = published.run("topic", "check", "bank:accounts", "--log", "kafka://127.0.0.1:1")
+    hasty = "from everwhen.kafka import admin; admin.ANSWER_SECONDS = 1.0; from everwhen.cli import main; main()"
+    program = (sys.executable, "-c", hasty)
+    done = published.run_new("topic", "check", "bank:accounts", "--log", "kafka://127.0.0.1:1", program=program)
     _check(done, Exit.LOG_UNAVAILABLE, "is it up and reachable?")
 
 

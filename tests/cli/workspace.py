@@ -6,12 +6,14 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import struct
 import subprocess
 import sys
 import tempfile
 import termios
+from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
@@ -52,10 +54,7 @@ class Workspace:
 
     def run(self, *arguments: str, **variables: str) -> Finished:
         """Run a command with its output in files."""
-        with tempfile.TemporaryDirectory() as directory:
-            out, err = Path(directory, "out"), Path(directory, "err")
-            code = forks.run(arguments, self.path, environment_with(variables), out, err)
-            return Finished(code, out.read_text(), err.read_text())
+        return self._forked(forks.run, arguments, variables)
 
     def run_new(self, *arguments: str, program: tuple[str, ...] = _PROGRAM, **variables: str) -> Finished:
         """Run a command, or another program, in a new interpreter with its output piped."""
@@ -96,12 +95,22 @@ class Workspace:
 
     def publish(self, what: str, log: str = LOG) -> None:
         """Have ``bank.py`` publish."""
-        done = self.run_new("bank.py", what, log, program=(sys.executable,))
+        done = self._forked(forks.run_script, ("bank.py", what, log), {})
         assert done.code == 0, done.err
 
     def project(self, projection: str = "bank:account", log: str = LOG, store: str = STORE) -> Finished:
         """Project all that is published."""
         return self.run("worker", projection, "--log", log, "--store", store, "--until-end")
+
+    def copy(self, path: Path) -> Workspace:
+        """Return another one that begins where this one stands."""
+        return Workspace(Path(shutil.copytree(self.path, path, ignore=shutil.ignore_patterns("__pycache__"))))
+
+    def _forked(self, run: Callable[..., int], arguments: tuple[str, ...], variables: dict[str, str]) -> Finished:
+        with tempfile.TemporaryDirectory() as directory:
+            out, err = Path(directory, "out"), Path(directory, "err")
+            code = run(arguments, self.path, environment_with(variables), out, err)
+            return Finished(code, out.read_text(), err.read_text())
 
 
 def fetch(port: int, path: str) -> tuple[int, str]:

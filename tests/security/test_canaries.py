@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import logging
-import shutil
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,7 +27,6 @@ from everwhen.testing.parts import SecureKafkaAddress
 from tests import ledger
 from tests.canaries import SECRET as CANARY
 from tests.cli.conftest import PROJECT
-from tests.cli.workspace import Workspace
 from tests.ledger import Ledger, Noted
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
@@ -262,7 +260,7 @@ def test_events_that_are_refused(watch: Watch, tmp_path: Path) -> None:
 @pytest.mark.parametrize("flags", [(), ("--traceback",)], ids=["plain", "traceback"])
 def test_command_line(watch: Watch, tmp_path: Path, flags: tuple[str, ...]) -> None:
     """Targets with passwords, where they belong and where they were put by mistake."""
-    workspace = Workspace(Path(shutil.copytree(PROJECT, tmp_path / "project")))
+    workspace = PROJECT.copy(tmp_path / "project")
     store, log = f"postgresql+psycopg://u:{CANARY}@{NOBODY}/db", f"kafka://u:{CANARY}@{NOBODY}"
     secret_log = f"kafka://{NOBODY}?sasl.password={CANARY}"
     for arguments in (

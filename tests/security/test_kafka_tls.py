@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +15,6 @@ from everwhen.errors import LogError, SettingsError
 from everwhen.kafka import KafkaLog, logs, settings
 from tests import ledger
 from tests.cli.conftest import PROJECT
-from tests.cli.workspace import Workspace
 from tests.ledger import Noted
 from tests.security.conftest import HANDSHAKE_SECONDS
 
@@ -141,7 +139,7 @@ def test_host_name_unchecked(
 
 def test_exit_codes(scram: dict[str, str], secure_kafka: SecureKafkaAddress, tmp_path: Path) -> None:
     """A refusal is 7: trying again does not help. The password comes by the environment."""
-    workspace = Workspace(Path(shutil.copytree(PROJECT, tmp_path / "project")))
+    workspace = PROJECT.copy(tmp_path / "project")
     for changed, says in (
         ({"sasl.password": "wr0ng-s3cret"}, "sasl.password"),
         ({"ssl.ca.location": str(secure_kafka.stranger)}, "ssl.ca.location"),
