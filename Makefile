@@ -10,6 +10,9 @@ STORE ?= sqlite:///.demo/store.db
 
 RANDOM_SEED := $(shell od -An -N3 -tu4 /dev/urandom | tr -d ' ')
 
+# Without its bytecode every process would compile the package anew, and the tests start hundreds of them.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help setup demo orders test axes mutants simulate torture torture-outbox verdicts check fuzz
 .PHONY: bench bench-quick bench-time bench-rebuild bench-memory bench-outbox parts peers clean
