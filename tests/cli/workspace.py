@@ -78,7 +78,7 @@ class Workspace:
             stdout=pipe,
             stderr=pipe,
             text=True,
-            preexec_fn=_hear_interrupts,
+            preexec_fn=hear_interrupts,
         )
 
     def run_on_terminal(self, *arguments: str, columns: int = 100) -> Finished:
@@ -124,8 +124,8 @@ def fetch(port: int, path: str) -> tuple[int, str]:
         connection.close()
 
 
-def _hear_interrupts() -> None:
-    # A shell has what it starts in the background ignore them, and so would all that these tests start.
+def hear_interrupts() -> None:
+    """For the start of a process: a shell has what it starts in the background ignore them, with all that follows."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 

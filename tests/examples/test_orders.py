@@ -26,6 +26,7 @@ from examples.orders.tables import connect, load
 from sqlalchemy.orm import Session
 
 from everwhen import Reader
+from tests.cli.workspace import hear_interrupts
 from tests.examples.shown import follow
 from tests.parts.watching import eventually, processes_naming
 
@@ -215,7 +216,7 @@ def kill_and_start_again(processes: Processes, http: httpx.Client, ledger: Ledge
 def test_one_command_starts_all_and_what_the_page_shows_is_so(tmp_path: Path) -> None:
     """Every command of the page is answered as it shows, and Ctrl-C leaves nothing behind."""
     command = [sys.executable, "-m", "examples.orders", "--directory", str(tmp_path)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as running:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=hear_interrupts) as running:
         assert running.stdout is not None
         url = re.search(r"http://[^/]+", running.stdout.readline())
         assert url is not None
