@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import cache, partial
 from types import SimpleNamespace
 from typing import Any, Protocol
 from unittest import mock
@@ -318,6 +318,7 @@ def _call(run: Run, label: str, call: Callable[[], Any]) -> Any:
     return result
 
 
+@cache
 def _modules() -> list[Any]:
     names = [each.name for each in pkgutil.iter_modules(worker_package.__path__)]
     return [importlib.import_module(f"everwhen.worker.{name}") for name in names]
