@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf, EntityRows, Found, HeadRow
@@ -11,9 +11,11 @@ from everwhen.ports.generations import Generation
 from everwhen.positions import Basis
 from everwhen.sql.database import Database
 from everwhen.sql.errors import translated
-from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.found import NOTHING, ask, found_of, head_of, rows_of
 from everwhen.sql.queries import Queries
+
+if TYPE_CHECKING:
+    from everwhen.sql.prepared_find import PreparedFind
 
 Looked: TypeAlias = Iterable[tuple[HeadRow | None, Sequence[Any]]]
 """For each point the head and the columns that a seek gives."""
@@ -37,6 +39,7 @@ class SqlJoin:
     :param connection: in a transaction that sees one snapshot.
     :param marks: how far everything is projected in it.
     :param as_of: what was known.
+    :param prepared: statements for PostgreSQL.
     """
 
     def __init__(
@@ -47,6 +50,7 @@ class SqlJoin:
         connection: Any,
         marks: Basis,
         as_of: AsOf,
+        prepared: PreparedFind | None,
     ) -> None:
         self.generation = generation
         self.marks = marks
@@ -55,7 +59,7 @@ class SqlJoin:
         self._queries = queries
         self._connection = connection
         self._as_of = as_of
-        self._points = _make_points(database.kind, connection, queries, as_of, generation)
+        self._points = _make_points(prepared, connection, queries, as_of, generation)
         self._last: tuple[str, EntityRows] | None = None
 
     def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
@@ -110,10 +114,12 @@ class SeekingPoints:
         """Do nothing: nothing is under way when the caller has control."""
 
 
-def _make_points(kind: str, *given: Any) -> Points:
+def _make_points(
+    prepared: PreparedFind | None, connection: Any, queries: Queries, as_of: AsOf, generation: Generation
+) -> Points:
+    if prepared is None:
+        return SeekingPoints(connection, queries, as_of, generation)
     # Loaded only when it is needed: a store in SQLite must not ask for PostgreSQL's driver.
-    if kind == POSTGRESQL:
-        from everwhen.sql.postgres_join import ArrayPoints
+    from everwhen.sql.postgres_join import ArrayPoints
 
-        return ArrayPoints(*given)
-    return SeekingPoints(*given)
+    return ArrayPoints(connection, queries, as_of, generation, prepared)

@@ -19,7 +19,8 @@ from everwhen.sql.found import NOTHING, ask
 from everwhen.sql.join import Looked
 from everwhen.sql.postgres import Array, tuple_cursor
 from everwhen.sql.postgres_rows import Reading, version_columns
-from everwhen.sql.prepared import Prepared, answer
+from everwhen.sql.prepared import answer
+from everwhen.sql.prepared_find import PreparedFind
 from everwhen.sql.queries import Queries
 
 _AT_ONCE: Final = 1_000
@@ -49,7 +50,9 @@ class ArrayPoints:
     connection may be busy whenever the caller has control, and whoever else needs it has to call :meth:`settle`.
     """
 
-    def __init__(self, connection: Any, queries: Queries, as_of: AsOf, generation: Generation) -> None:
+    def __init__(
+        self, connection: Any, queries: Queries, as_of: AsOf, generation: Generation, prepared: PreparedFind
+    ) -> None:
         assert queries.points is not None
         assert queries.heads_of is not None
         connection.execute(_ONLY_PROBES)
@@ -61,7 +64,7 @@ class ArrayPoints:
         self._known: dict[str, HeadRow | None] = {}
         _, self._parameters = ask(queries.points, as_of, generation)
         past = as_of.basis is not None or as_of.known_at is not None
-        self._statement = Prepared(lambda: queries.write_points(past))
+        self._statement = prepared.points_past if past else prepared.points_now
         self._under_way: _Part | None = None
 
     def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:

@@ -267,7 +267,7 @@ class SqlReader:
         """
         with self._database.reading(self._doing) as connection:
             marks = self._marks(connection)
-            join = SqlJoin(self._database, self._queries, self._generation, connection, marks, as_of)
+            join = SqlJoin(self._database, self._queries, self._generation, connection, marks, as_of, self._prepared)
             try:
                 yield join
             finally:
