@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from everwhen.errors import LogError
 from everwhen.ports.generations import Generation
@@ -112,3 +115,33 @@ def test_a_partition_is_given_up_after_the_batch_that_is_written() -> None:
     inbox.done()
     closing.join(_PATIENCE)
     assert not closing.is_alive()
+
+
+def test_a_full_buffer_is_waited_for_and_then_paused() -> None:
+    """Room wakes whoever waits for it, and nothing is paused then; where none comes, the partition is."""
+    inbox = Inbox(4_000)
+    inbox.open([claimed(0)])
+    inbox.put(fetched(0, range(4)))
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(inbox.await_room, 30.0)
+        assert inbox.take(3, 0) is not None
+        waiting.result(20.0)
+    assert inbox.paused() == set()
+    inbox.put(fetched(0, range(4, 8)))
+    inbox.await_room(0.0)
+    assert inbox.paused() == {0}
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 3, 7, 50])
+def test_what_was_taken_takes_no_room(at_once: int) -> None:
+    """However many are taken at once, and of whatever size they are, also when some are given back."""
+    owned = claimed(0)
+    inbox = opened(owned)
+    inbox.put(Chunk([Record(0, n, n, b"k" * (n % 5), bytes(n * n), ()) for n in range(50)], {}))
+    work = inbox.take(at_once, 0)
+    assert work is not None
+    inbox.done()
+    inbox.put_back(owned, work.records)
+    assert inbox._size() >= sum(n * n for n in range(50))
+    assert taken(inbox, at_once) == list(range(50))
+    assert inbox._size() == 0

@@ -41,22 +41,17 @@ class Answering(Generic[S]):
         self._states = states
         self._as_of = as_of
         self._generation: Generation = store.generation
+        self._is_of_now = as_of.basis is None and as_of.known_at is None
         self._marks: Basis | None = None
         self._by_partition: dict[int | None, _Covered] = {}
 
     def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
         """Say what is true of an entity at an instant."""
-        row, folded, good = found.row, False, True
-        found, chronicle = self._with_chronicle(entity_id, found)
-        if self._is_ahead(found):
-            status, row = Status.NOT_YET_PROJECTED, None
-        elif self._is_truncated(valid_at, found):
-            status, row = Status.TRUNCATED, None
+        row, folded = found.row, False
+        if self._is_of_now and found.head is not None and _is_plain(found.head) and row is not None:
+            status = Status.DELETED if row.state is None else Status.FOUND
         else:
-            if chronicle is not None:
-                row, good = self._fold_at(entity_id, valid_at, chronicle)
-                folded = True
-            status = self._status(found, row) if good else Status.QUARANTINED
+            found, status, row, folded = self._settled(entity_id, valid_at, found)
         basis, watermark, incomplete = self._covered(found)
         return _answer(
             entity_id,
@@ -70,6 +65,19 @@ class Answering(Generic[S]):
             incomplete,
             None,
         )
+
+    def _settled(self, entity_id: str, valid_at: Micros, found: Found) -> tuple[Found, Status, VersionRow | None, bool]:
+        """Say what the answer is about, what it says, its row, and whether that was folded."""
+        row, folded, good = found.row, False, True
+        found, chronicle = self._with_chronicle(entity_id, found)
+        if self._is_ahead(found):
+            return found, Status.NOT_YET_PROJECTED, None, False
+        if self._is_truncated(valid_at, found):
+            return found, Status.TRUNCATED, None, False
+        if chronicle is not None:
+            row, good = self._fold_at(entity_id, valid_at, chronicle)
+            folded = True
+        return found, self._status(found, row) if good else Status.QUARANTINED, row, folded
 
     def history(self, entity_id: str, found: Found, rows: Sequence[VersionRow]) -> History[S]:
         """List the versions of an entity; of several at one instant the last."""
@@ -210,6 +218,11 @@ class Answering(Generic[S]):
         if as_of.basis is not None and head.quarantined_offset >= as_of.basis.next_offset(head.partition):
             return False
         return as_of.known_at is None or head.quarantined_at is None or head.quarantined_at <= as_of.known_at
+
+
+def _is_plain(head: HeadRow) -> bool:
+    """Whether nothing of an entity is pruned, parked or not kept as rows, as of nearly all."""
+    return head.pruned_before is head.quarantined_offset is head.unstored_offset is None
 
 
 def _reached(found: Found) -> Micros:

@@ -106,7 +106,7 @@ def found_of(basis: Basis, head: HeadRow | None, row: Sequence[Any], as_of: AsOf
 
     :param as_of: what was known; its ``valid_at`` plays no part.
     """
-    if is_unstored(head, as_of, valid_at):
+    if head is not None and head.unstored_offset is not None and is_unstored(head, as_of, valid_at):
         return Found(basis, head, None, unstored=True, following=row[_VALID_TO])
     if row[0] is None:
         return Found(basis, head, None, unstored=False, following=row[_VALID_TO])

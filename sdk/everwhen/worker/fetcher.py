@@ -30,6 +30,8 @@ from everwhen.worker.suspicion import Breaker, Suspicion
 
 _log = logging.getLogger("everwhen.worker")
 _POLL_SECONDS = 0.1
+_ROOM_SECONDS = 0.5
+"""How long a full buffer is waited for before its partitions are paused: the client must be polled now and then."""
 _NOTHING = Chunk([], {})
 
 
@@ -117,6 +119,8 @@ class Fetcher(threading.Thread):
             self._rejoining.clear()
             self.consumer.close()
             self.consumer, self._paused = self._open(), frozenset()
+        # A client that is paused throws away what it has fetched ahead, and fetches it again afterwards.
+        self._inbox.await_room(_ROOM_SECONDS)
         wanted = self._inbox.paused()
         if wanted != self._paused:
             # Only then: a consumer that is resumed looks for records at once, and an idle worker would do nothing else.

@@ -173,11 +173,15 @@ class Inbox:
             self._failure = failure
             self._changed.notify_all()
 
+    def await_room(self, timeout: float) -> None:
+        """Wait up to ``timeout`` seconds while the buffer is full and nothing is paused for it yet."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._full or self._size() <= self._limit, timeout)
+
     def paused(self) -> frozenset[int]:
         """Return the partitions that must not be fetched now: all while the buffer is full, and those stopped."""
         with self._changed:
-            size = sum(lane.size for lane in self._lanes.values())
-            self._full = size > (self._limit // 2 if self._full else self._limit)
+            self._full = self._size() > (self._limit // 2 if self._full else self._limit)
             return frozenset(p for p, lane in self._lanes.items() if self._full or lane.is_held)
 
     # -- the applying side ---------------------------------------------------------------------------------------
@@ -199,6 +203,7 @@ class Inbox:
             if lane is None:
                 return None
             records = lane.take(min(lane.owned.most(max_records), len(lane.waiting)))
+            self._changed.notify_all()  # there may be room now
             self._busy = lane.owned.partition
             if lane.waiting:
                 return Work(lane.owned, records, lane.waiting[0].offset)
@@ -262,6 +267,9 @@ class Inbox:
         """Return the partitions that were stopped, with the reason."""
         with self._changed:
             return {p: lane.stopped for p, lane in self._lanes.items() if lane.stopped is not None}
+
+    def _size(self) -> int:
+        return sum(lane.size for lane in self._lanes.values())
 
     def _has_work(self) -> bool:
         if self._failure is not None or self._news:
