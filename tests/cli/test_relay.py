@@ -68,10 +68,15 @@ def test_what_waits_can_be_seen(workspace: Workspace) -> None:
 
 
 def test_a_database_without_an_outbox_is_one_line(workspace: Workspace) -> None:
-    """With the command that makes one."""
+    """With the command that makes one; nothing is made, and nothing is said of shards that were never taken."""
     done = workspace.run("relay", "bank:accounts", *OUTBOX, "--log", LOG, "--until-end")
-    assert done.code == Exit.REFUSED
-    assert "everwhen outbox init" in done.err
+    asked = workspace.run("outbox", "status", *OUTBOX)
+    for each in (done, asked):
+        assert each.code == Exit.REFUSED
+        assert "everwhen outbox init" in each.err
+        assert "there is no such file" in each.err
+    assert "unreleased" not in done.err
+    assert not (workspace.path / "service.db").exists()
     logged = workspace.run("relay", "bank:accounts", *OUTBOX, "--log", LOG, "--until-end", "--log-format", "json")
     lines = [json.loads(line) for line in logged.err.splitlines()]
     (told,) = (line["message"] for line in lines if line["event"] == "relay.failed")

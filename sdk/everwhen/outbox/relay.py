@@ -151,16 +151,11 @@ class Relay:
         :raises PublishError: if the log refuses an event. What came behind it waits.
         :raises StoreUnavailable: if the database was away for longer than the settings allow.
         """
-        writer = self._log.writer(self._topic.name)
         try:
             self._patience.insist(self._store.check)
-            _log.info("relay.started topic %s from %s to %s", self._topic.name, self._store.address, self._log.address)
-            with beating(lambda: self._store.renew(self._owner, self._held), self._settings.lease_seconds / 3):
-                self._loop(writer, until)
+            self._relay(until)
         except Abandoned:
             pass  # it was told to stop while the database was away
-        finally:
-            self._end(writer)
         return Relayed(self._events)
 
     def stop(self) -> None:
@@ -171,6 +166,15 @@ class Relay:
         """Free everything. Idempotent."""
         self._store.close()
         self._log.close()
+
+    def _relay(self, until: Literal["end"] | None) -> None:
+        writer = self._log.writer(self._topic.name)
+        try:
+            _log.info("relay.started topic %s from %s to %s", self._topic.name, self._store.address, self._log.address)
+            with beating(lambda: self._store.renew(self._owner, self._held), self._settings.lease_seconds / 3):
+                self._loop(writer, until)
+        finally:
+            self._end(writer)
 
     def _loop(self, writer: LogWriter, until: Literal["end"] | None) -> None:
         while not self._stopping:

@@ -107,8 +107,8 @@ class SqlOutbox:
 
         :raises StoreMismatch: if there are no tables of an outbox, or of another version.
         """
+        self._tables.check(self._database)
         with self._database.core("asking how an outbox stands", reading=True) as connection:
-            self._tables.check(connection)
             return standings(connection, self._tables)
 
     def create_tables(self, connection: Connection | None = None) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy import BigInteger, Column, Connection, Index, Integer, SmallInte
 from sqlalchemy.schema import CreateSchema
 
 from everwhen.errors import StoreMismatch
+from everwhen.sql.database import Database
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.tables import SCHEMA, metadata_of, name_of
 from everwhen.sql.types import Blob, Id
@@ -76,16 +77,22 @@ class OutboxTables:
         if missing:
             self.metadata.create_all(connection)
             connection.execute(self.meta.insert().values(schema_version=OUTBOX_VERSION))
-        self.check(connection)
+        self._check_version(connection)
         return missing
 
-    def check(self, connection: Connection) -> None:
-        """Make sure that the tables are there, in our version.
+    def check(self, database: Database) -> None:
+        """Make sure that the tables are there, in our version; make no file to find out.
 
         :raises StoreMismatch: if not.
         """
-        if not self._exist(connection):
-            raise StoreMismatch("there are no tables of an outbox here; make them with everwhen outbox init")
+        if database.is_absent():
+            raise _no_tables(database.address, ": there is no such file")
+        with database.core("looking for an outbox", reading=True) as connection:
+            if not self._exist(connection):
+                raise _no_tables(database.address)
+            self._check_version(connection)
+
+    def _check_version(self, connection: Connection) -> None:
         found = connection.execute(select(self.meta.c.schema_version)).scalars().all()
         if found != [OUTBOX_VERSION]:
             raise StoreMismatch(
@@ -95,6 +102,12 @@ class OutboxTables:
 
     def _exist(self, connection: Connection) -> bool:
         return inspect(connection).has_table(self.meta.name, schema=self.meta.schema)
+
+
+def _no_tables(address: str, why: str = "") -> StoreMismatch:
+    return StoreMismatch(
+        f"there are no tables of an outbox in {address}{why}; check the URL, or make them with everwhen outbox init"
+    )
 
 
 @lru_cache(maxsize=2)

@@ -75,8 +75,7 @@ class SqlRelayStore:
 
     def check(self) -> None:
         """Make sure that the tables are there, and a row for each shard."""
-        with self._database.core("looking for an outbox", reading=True) as connection:
-            self._tables.check(connection)
+        self._tables.check(self._database)
         rows = [{"topic": self._topic, "shard": shard, "epoch": 0, "renewed_at": 0} for shard in range(SHARDS)]
         insert = (postgresql if self._is_postgresql else sqlite).insert(self._tables.shards)
         with self._database.core("preparing the shards of an outbox") as connection:
