@@ -85,6 +85,11 @@ class AsOf:
     basis: Basis | None = None
     known_at: Micros | None = None
 
+    @property
+    def is_now(self) -> bool:
+        """Whether it is about what is known now."""
+        return self.basis is None and self.known_at is None
+
 
 class EntityRows(NamedTuple):
     """Everything that is stored about one entity, in one snapshot."""

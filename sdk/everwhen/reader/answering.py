@@ -41,14 +41,13 @@ class Answering(Generic[S]):
         self._states = states
         self._as_of = as_of
         self._generation: Generation = store.generation
-        self._is_of_now = as_of.basis is None and as_of.known_at is None
         self._marks: Basis | None = None
         self._by_partition: dict[int | None, _Covered] = {}
 
     def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
         """Say what is true of an entity at an instant."""
         row, folded = found.row, False
-        if self._is_of_now and found.head is not None and _is_plain(found.head) and row is not None:
+        if self._as_of.is_now and found.head is not None and _is_plain(found.head) and row is not None:
             status = Status.DELETED if row.state is None else Status.FOUND
         else:
             found, status, row, folded = self._settled(entity_id, valid_at, found)
@@ -171,7 +170,7 @@ class Answering(Generic[S]):
     def _is_final(self, status: Status, found: Found, incomplete: Incomplete | None) -> bool:
         """Whether no later record can change the answer to this question."""
         as_of = self._as_of
-        if as_of.basis is None and as_of.known_at is None:
+        if as_of.is_now:
             return False
         if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED) or incomplete:
             return False

@@ -354,7 +354,7 @@ class Reader(Generic[S]):
     def _shared(self, reader: StoreReader, point: At, marks: Basis) -> AsOf:
         """Return a point; one that does not say what was known is as known at ``marks``."""
         asked = as_of(point, self._clock.now(), reader.generation)
-        return AsOf(asked.valid_at, marks) if asked.basis is None and asked.known_at is None else asked
+        return AsOf(asked.valid_at, marks) if asked.is_now else asked
 
     def _audit(self, entity_id: str) -> Audit[S]:
         reader = self._reader()

@@ -39,7 +39,7 @@ def ask(question: Timed, as_of: AsOf, generation: Generation) -> tuple[Statement
     :raises ArgumentError: if the basis is of another topic.
     """
     parameters: dict[str, Any] = {"valid_at": as_of.valid_at}
-    if as_of.basis is None and as_of.known_at is None:
+    if as_of.is_now:
         return question.now, parameters
     return question.past, parameters | then(as_of, generation)
 
@@ -106,7 +106,7 @@ def found_of(basis: Basis, head: HeadRow | None, row: Sequence[Any], as_of: AsOf
 
     :param as_of: what was known; its ``valid_at`` plays no part.
     """
-    if head is not None and head.unstored_offset is not None and is_unstored(head, as_of, valid_at):
+    if is_unstored(head, as_of, valid_at):
         return Found(basis, head, None, unstored=True, following=row[_VALID_TO])
     if row[0] is None:
         return Found(basis, head, None, unstored=False, following=row[_VALID_TO])

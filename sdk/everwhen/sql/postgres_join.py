@@ -15,7 +15,7 @@ from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf, HeadRow
 from everwhen.ports.generations import Generation
 from everwhen.sql import wire
-from everwhen.sql.found import NOTHING, ask
+from everwhen.sql.found import NOTHING, then
 from everwhen.sql.join import Looked
 from everwhen.sql.postgres import Array, tuple_cursor
 from everwhen.sql.postgres_rows import Reading, version_columns
@@ -53,7 +53,6 @@ class ArrayPoints:
     def __init__(
         self, connection: Any, queries: Queries, as_of: AsOf, generation: Generation, prepared: PreparedFind
     ) -> None:
-        assert queries.points is not None
         assert queries.heads_of is not None
         connection.execute(_ONLY_PROBES)
         self._connection = connection
@@ -62,9 +61,8 @@ class ArrayPoints:
         self._reading = Reading()
         self._heads = queries.heads_of
         self._known: dict[str, HeadRow | None] = {}
-        _, self._parameters = ask(queries.points, as_of, generation)
-        past = as_of.basis is not None or as_of.known_at is not None
-        self._statement = prepared.points_past if past else prepared.points_now
+        self._parameters = {} if as_of.is_now else then(as_of, generation)
+        self._statement = prepared.points_now if as_of.is_now else prepared.points_past
         self._under_way: _Part | None = None
 
     def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:

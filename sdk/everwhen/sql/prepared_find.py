@@ -24,9 +24,9 @@ class PreparedFind:
         self._generation = generation
         self._now = Prepared(lambda: queries.find_stored(past=False))
         self._past = Prepared(lambda: queries.find_stored(past=True))
-        self.points_now = Prepared(lambda: queries.write_points(False))
-        """:attr:`Queries.points`, of what is believed now."""
-        self.points_past = Prepared(lambda: queries.write_points(True))
+        self.points_now = Prepared(lambda: queries.points(past=False))
+        """:meth:`Queries.points`, of what is believed now."""
+        self.points_past = Prepared(lambda: queries.points(past=True))
         """The same of a point in the past of the log."""
         self._last: tuple[tuple[int | None, bytes], Basis] | None = None
 
@@ -37,7 +37,7 @@ class PreparedFind:
         :raises StoreMismatch: if the tables are of another version.
         """
         statement, parameters = self._now, {"entity_id": entity_id, "valid_at": as_of.valid_at}
-        if as_of.basis is not None or as_of.known_at is not None:
+        if not as_of.is_now:
             statement, parameters = self._past, parameters | then(as_of, self._generation)
         row = statement.row(connection, session, parameters)
         if row is None:

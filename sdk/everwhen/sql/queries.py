@@ -94,9 +94,6 @@ class Queries:
         """The version row's columns. Always one row."""
         self.snapshot = Timed(self._snapshot, dialect) if kind == POSTGRESQL else None
         """The head row's columns, the version row's columns, as they are stored. SQLite has no LATERAL."""
-        self.points = Timed(self.write_points, dialect) if kind == POSTGRESQL else None
-        """The version row's columns as they are stored, and the place in the arrays, from 1; in any order. Where there
-        is no entity there may be no row."""
         self.heads_of = Statement(self._heads_of, dialect) if kind == POSTGRESQL else None
         """The head rows' columns, of those entities of the array that have one."""
         self.head = Statement(lambda: select(*_head_row(entities.c)).where(entities.c.entity_id == _ENTITY_ID), dialect)
@@ -204,8 +201,10 @@ class Queries:
             .order_by(head.c.entity_id)
         )
 
-    def write_points(self, past: bool) -> Select[Any]:
-        """Write :attr:`points`."""
+    def points(self, *, past: bool) -> Select[Any]:
+        """Write, for PostgreSQL, what gives the version row's columns as they are stored, and the place in the arrays,
+        from 1; in any order. Where there is no entity there may be no row.
+        """
         given, head = _given(entity_id=Id, valid_at=Instant()), self._tables.entities.alias("head")
         entity_id, valid_at = (literal_column(f"k.{name}", given.c[name].type) for name in ("entity_id", "valid_at"))
         partition, lead = (literal_column(f"head.{name}", head.c[name].type) for name in ("partition", "lead"))

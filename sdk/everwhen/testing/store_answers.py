@@ -219,6 +219,25 @@ class StoreAnswers:
         for as_of in (AsOf(14, basis(2)), AsOf(15, basis(3)), AsOf(15, known_at=102), AsOf(15)):
             assert not reader.find("e", as_of).unstored
 
+    @pytest.mark.parametrize("instant", [MIN_MICROS, -1, 1_700_000_000_123_457, MAX_MICROS])
+    def test_what_an_answer_depends_on_comes_as_it_was_written(self, store: Store, instant: int) -> None:
+        """Every field of a head, by every way to ask."""
+        (part,) = prepared(store)
+        offsets = {name: number for number, name in enumerate(HeadRow._fields, 1) if name.endswith("_offset")}
+        instants = {name: instant for name in HeadRow._fields if name.endswith(("_valid", "_at", "_before"))}
+        known = head(version(), **offsets, **instants)
+        assert None not in HeadRow.of(known)
+        part.write(Changes(inserted=[version()], heads=[known]))
+        reader = store.reader("thing")
+        for as_of in (AsOf(50), AsOf(50, reader.marks())):
+            assert reader.find("e", as_of).head == HeadRow.of(known)
+            with reader.snapshot(as_of) as (_, stream):
+                assert [each.head for each in stream] == [HeadRow.of(known)]
+            with reader.join(as_of) as join:
+                assert [each.head for each in join.find([("e", 50)])] == [HeadRow.of(known)]
+        with reader.changes(Basis.of(TOPIC, {}), 50) as (_, changes):
+            assert [each.found.head for each in changes] == [HeadRow.of(known)]
+
     def test_a_snapshot_stands_still(self, store: Store, open_store: OpenStore) -> None:
         """Batches that are committed while it is read change nothing in it, and it does not hold them up."""
         other = open_store()
