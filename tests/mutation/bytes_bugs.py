@@ -184,8 +184,8 @@ _FRAMES = [
     ),
     _headers(
         "an event's time is written in milliseconds",
-        before=".isoformat().encode()",
-        after='.isoformat(timespec="milliseconds").encode()',
+        before='.isoformat()}Z".encode()',
+        after=".isoformat(timespec='milliseconds')}Z\".encode()",
         tests=(_HEADERS + "test_what_is_built_is_read",),
     ),
     _headers(

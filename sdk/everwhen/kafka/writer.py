@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from everwhen.kafka.settings import KafkaSettings
     from everwhen.ports.log import Acknowledged, Header, TopicDescription
 
+_new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 _WAIT_FOR_ROOM = 0.1
 _LONGEST_WAIT = 1.0
 
@@ -71,13 +72,12 @@ class KafkaWriter:
         :raises PublishError: if the producer can send nothing any more; close it and open a new one.
         :raises ClosedError: after close, and in a forked child.
         """
-        size = len(key) + (len(value) if value else 0)
-        for name, content in headers:
-            size += (len(name) if name.isascii() else len(name.encode())) + (len(content) if content else 0)
-        if size > self._size_limit:
-            raise self._too_large(size)
+        # A character has four bytes at most; so nearly always none of them has to be looked at.
+        most = len(key) + len(value or b"") + sum([4 * len(name) + len(content or b"") for name, content in headers])
+        if most > self._size_limit:
+            self._check_size(key, value, headers)
         report = partial(self._report, acknowledged)
-        given: Any = list(headers)
+        given: Any = headers if type(headers) is list else list(headers)
         while True:
             producer = self._open()
             try:
@@ -88,7 +88,7 @@ class KafkaWriter:
             except KafkaException as exception:
                 error = error_of(exception)
                 if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-                    raise self._too_large(size) from exception
+                    raise self._too_large(_size(key, value, headers)) from exception
                 raise translate_delivery(self._fatal or error, self._topic) from exception
             # Answers are handed out as we go: nobody else may ask for them for a long time.
             self._serve(producer, 0)
@@ -150,16 +150,26 @@ class KafkaWriter:
             else:
                 partition: Any = message.partition()
                 offset: Any = message.offset()
-                acknowledged(Position(self._topic, partition, offset), None)
+                acknowledged(_new(Position, (self._topic, partition, offset)), None)
         except Exception:  # noqa: BLE001 - librdkafka would go on without a word
             text = "callback.failed of a published record; the record itself is not affected"
             logger.exception(text, extra={"topic": self._topic})
+
+    def _check_size(self, key: bytes, value: bytes | None, headers: Sequence[Header]) -> None:
+        size = _size(key, value, headers)
+        if size > self._size_limit:
+            raise self._too_large(size)
 
     def _too_large(self, size: int) -> EventTooLarge:
         return EventTooLarge(
             f"topic {self._topic!r}: a record of {size} bytes is over the limit of {self._size_limit}; make the event "
             "smaller, or raise message.max.bytes here and max.message.bytes of the topic"
         )
+
+
+def _size(key: bytes, value: bytes | None, headers: Sequence[Header]) -> int:
+    contents = sum(len(name.encode()) + len(content or b"") for name, content in headers)
+    return len(key) + len(value or b"") + contents
 
 
 def _log_error(error: KafkaError) -> None:

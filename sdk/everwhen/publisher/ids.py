@@ -38,9 +38,8 @@ class RandomIds:
 
     def next(self) -> str:
         """Return one more."""
-        digits = f"{self._bits(128) & ~_FIXED_BITS | _VERSION_4:032x}"
-        return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+        digits = self._bits(128).to_bytes(16).hex()
+        return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
 
 
-_FIXED_BITS = 0xF << 76 | 0x3 << 62
-_VERSION_4 = 0x4 << 76 | 0x2 << 62
+_VARIANT = {f"{digit:x}": f"{digit & 0b0011 | 0b1000:x}" for digit in range(16)}
