@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -17,6 +16,7 @@ from benchmarks.harness.figure import Figure, Outcome
 from benchmarks.harness.results import FILE, Result, Results, Setting
 from benchmarks.harness.rig import Rig, Unavailable
 from benchmarks.harness.table import goal, number
+from everwhen.cli.collector import collect_rarely
 
 
 @click.command()
@@ -28,7 +28,7 @@ from benchmarks.harness.table import goal, number
 @click.option("--render", is_flag=True, help="Measure nothing; write page and chart from the results.")
 def main(names: Sequence[str], *, quick: bool, rounds: int, file: Path, no_page: bool, render: bool) -> None:
     """Measure all figures, or those named; figures that are measured together come together."""
-    gc.set_threshold(50_000, 20, 100)  # as the command `everwhen worker` does; every side has it
+    collect_rarely()  # as the command `everwhen worker` does; every side has it
     benchmarks = load()
     results = Results.read(file).with_cannot(each for benchmark in benchmarks for each in benchmark.cannot)
     order = [promise.name for benchmark in benchmarks for promise in benchmark.promises]

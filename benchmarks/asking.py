@@ -9,7 +9,6 @@ Each row of the result compares two sides, taken in turns (A B A B …) so that 
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -29,6 +28,7 @@ from benchmarks.entities import DELAY, FIRST, STEP, Place, in_order, with_late
 from benchmarks.places import MakeStore, empty_stores
 from benchmarks.plain import PlainStore
 from everwhen import Publisher, Reader
+from everwhen.cli.collector import collect_rarely
 from everwhen.connect import open_log
 from everwhen.instants import from_micros
 from everwhen.ports.log import LogConsumer, Record, TopicDescription
@@ -62,7 +62,7 @@ class Line(NamedTuple):
 @click.option("--versions", default=BIG, show_default=True, help="Of the big entity.")
 def main(stores: Sequence[str], versions: int) -> None:
     """Measure, and print a table."""
-    gc.set_threshold(50_000, 20, 100)  # as the command `everwhen worker` does
+    collect_rarely()  # as the command `everwhen worker` does
     print(f"| {' | '.join(_HEADINGS)} |\n|{'---|' * len(_HEADINGS)}")
     for store in stores:
         kind = store.partition(":")[0]

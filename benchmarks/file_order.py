@@ -9,7 +9,6 @@ buffers shrink as much, so that the history comes in as many batches.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import random
 import sys
@@ -30,6 +29,7 @@ from sqlalchemy import Table, create_engine, func, select
 from benchmarks.harness.process import peak_memory
 from benchmarks.places import MakeStore, bytes_of, empty_stores
 from everwhen import Publisher, Reader, Worker
+from everwhen.cli.collector import collect_rarely
 from everwhen.projection import Tally
 from everwhen.sql.tables import GenerationTables
 from everwhen.worker import WorkerSettings
@@ -77,7 +77,7 @@ def publish(log: str, order: str, number: int) -> None:
 
 def project(log: str, store: str, number: int, partition: int | None) -> Turn:
     """Project one partition of a log, or all of them."""
-    gc.set_threshold(50_000, 20, 100)  # as the command `everwhen worker` does
+    collect_rarely()  # as the command `everwhen worker` does
     usual, share = WorkerSettings(), number / AIRCRAFT
     settings = WorkerSettings(
         partitions=range(flights.partitions) if partition is None else [partition],

@@ -7,7 +7,6 @@ first million on.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 import sys
@@ -27,6 +26,7 @@ from examples.flights.model import aircraft, flights
 
 from benchmarks.places import empty_stores
 from everwhen import Progress, Publisher, Worker
+from everwhen.cli.collector import collect_rarely
 from everwhen.connect import open_log
 
 MILLION: Final = 1_000_000
@@ -52,7 +52,7 @@ def publish(log: str, number: int) -> None:
 
 def project(log: str, store: str, number: int, points: Connection) -> None:
     """Project them, and send a point after each batch."""
-    gc.set_threshold(50_000, 20, 100)  # as the command `everwhen worker` does
+    collect_rarely()  # as the command `everwhen worker` does
 
     def show(progress: Progress) -> None:
         points.send(Point(progress.records, resident()))

@@ -75,11 +75,11 @@ def worker(topic: str, log: str, store: str) -> Run:
     return alone(partial(work, topic, log, store, WorkerSettings()))
 
 
-def workers(topic: str, log: str, store: str, shares: Sequence[Sequence[int]], batch_records: int) -> Run:
+def workers(topic: str, log: str, store: str, shares: Sequence[Sequence[int]]) -> Run:
     """Run several workers at once, each with partitions of its own, as a rebuild does."""
     with closing(open_store(store)) as opened:
         opened.prepare(blueprint(projection_of(topic)))
-    settings = [WorkerSettings(partitions=share, batch_records=batch_records) for share in shares]
+    settings = [WorkerSettings(partitions=share) for share in shares]
     runs = together([partial(work, topic, log, store, each) for each in settings])
     return Run(
         sum(run.records for run in runs),

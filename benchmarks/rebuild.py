@@ -40,11 +40,10 @@ from examples.flights.model import (
 )
 
 from everwhen import Publisher, Reader
-from everwhen.cli.rebuild import BATCH_RECORDS
 from everwhen.connect import open_log, open_store
 from everwhen.errors import EverwhenError
 from everwhen.testing.parts import start_kafka, start_postgres
-from everwhen.worker import blueprint
+from everwhen.worker import WorkerSettings, blueprint
 
 READERS: Final = 10
 QUESTIONS: Final = 2_000
@@ -337,7 +336,7 @@ def kill_in_the_middle(place: Place, processes: str, whole: float) -> None:
     kept = place.stands(3)
     second, _, _ = place.run("rebuild", SAME, "--processes", processes)
     say("killed in the middle, with all its processes", f"after {first:.0f} s; {kept:,} of {end:,} offsets were kept")
-    most = BATCH_RECORDS * int(processes)
+    most = WorkerSettings().batch_records * int(processes)
     say("  in hand and not committed, so done again", f"at most {most:,} offsets, {most / end:.1%} of all")
     cost = first + second - whole
     say(

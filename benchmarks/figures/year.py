@@ -26,7 +26,6 @@ from benchmarks.places import bytes_of
 from benchmarks.projecting import Run, rate, worker, workers
 from benchmarks.workload import FEW, Told, publish
 from everwhen import Reader
-from everwhen.cli.rebuild import BATCH_RECORDS
 from everwhen.instants import from_micros, to_micros
 from everwhen.sql.tables import tables_of
 
@@ -110,7 +109,7 @@ class Year:
     def rebuild(self) -> None:
         """Run two processes with the settings of a rebuild."""
         with self._rig.database() as store:
-            self.two.append(workers(flights.name, self._rig.log, store, SHARES, BATCH_RECORDS))
+            self.two.append(workers(flights.name, self._rig.log, store, SHARES))
 
     def ask(self) -> None:
         """Ask a reader."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import re
 import resource
@@ -11,6 +10,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
+
+from everwhen.cli.collector import collect_rarely
 
 R = TypeVar("R")
 _IMPORTED: Final = ["everwhen", "everwhen.kafka", "everwhen.local", "everwhen.sql", "psycopg", "examples.flights.model"]
@@ -45,4 +46,4 @@ def peak_memory() -> float:
 
 def _prepare() -> None:
     """Collect garbage as rarely as the command `everwhen worker` does; the limits' processes do the same."""
-    gc.set_threshold(50_000, 20, 100)
+    collect_rarely()

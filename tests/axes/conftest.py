@@ -8,10 +8,19 @@ from pathlib import Path
 import pytest
 
 from everwhen.testing.parts.postgres import PostgresAddress
+from everwhen.worker import stream
 from tests.axes.world import World
 
 WORLDS = ("sqlite", "sqlite-2", "sqlite-3", "sqlite-append", "postgres", "postgres-2")
 """Several of a kind, so that they are spread over processes; in one of them late events are appended."""
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _small_portions() -> Iterator[None]:
+    """Have several portions in a batch, though batches are small: what one has done is what the next goes on from."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stream, "_PORTION", 2)
+        yield
 
 
 @pytest.fixture(scope="module", params=WORLDS)

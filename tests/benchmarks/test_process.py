@@ -17,4 +17,4 @@ def test_a_process_does_not_count_what_its_parent_took() -> None:
 
 def test_processes_run_with_a_workers_garbage_collector() -> None:
     """Each side in the same way."""
-    assert together([gc.get_threshold, gc.get_threshold]) == [(50_000, 20, 100)] * 2
+    assert together([gc.get_threshold, gc.get_threshold]) == [(200_000, 20, 100)] * 2

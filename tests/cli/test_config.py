@@ -173,7 +173,7 @@ def test_show(workspace: Workspace) -> None:
         "partition": ([1, 0], "flag", "--partition"),
         "cache_bytes": (2, "environment", "EVERWHEN_CACHE_BYTES"),
         "depth": (9, "flag", "--depth"),
-        "batch_records": (5_000, "default", None),
+        "batch_records": (10_000, "default", None),
     }
     assert {key: tuple(shown["settings"][key].values()) for key in expected} == expected
     assert not (workspace.path / "store.db").exists()

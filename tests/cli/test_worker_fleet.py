@@ -114,9 +114,10 @@ def test_one_place_to_ask_about_several_projections(workspace: Workspace, starte
     (line,) = daemon.until("http.listening")
     port = int(line["message"].split("/")[2].rpartition(":")[2])
     daemon.until("partition.claimed", times=4)
+    claimed = re.compile(r'everwhen_partitions_claimed\{projection="(\w+)",topic="bank.accounts"\} 2.0')
+    # The line of the log comes first.
+    assert eventually(lambda: claimed.findall(fetch(port, "/metrics")[1]) == ["account", "slow"])
     metrics = fetch(port, "/metrics")[1]
-    claimed = re.findall(r'everwhen_partitions_claimed\{projection="(\w+)",topic="bank.accounts"\} 2.0', metrics)
-    assert claimed == ["account", "slow"]
     samples = [each.rpartition(" ")[0] for each in metrics.splitlines() if not each.startswith("#")]
     assert len(samples) == len(set(samples))
     assert metrics.count("# TYPE everwhen_partitions_claimed gauge") == 1

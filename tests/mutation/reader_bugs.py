@@ -18,16 +18,17 @@ _PARKED = STATUSES + "test_a_parked_entity_shows_the_state_up_to_the_event_befor
 _PARKED_FROM = STATUSES + "test_an_entity_is_parked_from_the_very_record_on_that_cannot_be_applied"
 
 _PROJECTOR = [
-    _projector(
+    Bug(
         "recorded time goes back with the broker's clock",
-        before="            recorded_at = max(watermark, record.timestamp)\n",
-        after="            recorded_at = record.timestamp\n",
+        file="worker/stream.py",
+        before="        if record.timestamp > watermark:\n            watermark = record.timestamp\n",
+        after="        watermark = record.timestamp\n",
         tests=(EDGES + "test_a_broker_clock_that_goes_backwards_does_not_take_recorded_time_back",),
     ),
     _projector(
         "recorded time begins anew with each batch",
-        before="        watermark = owned.mark.watermark\n",
-        after="        watermark = -1\n",
+        before="        before = owned.mark.watermark\n",
+        after="        before = -1\n",
         tests=(EDGES + "test_a_broker_clock_that_goes_backwards_does_not_take_recorded_time_back",),
     ),
     _batch(
@@ -46,8 +47,8 @@ _PROJECTOR = [
     ),
     _batch(
         "late=append is not heard of when events are applied",
-        before="self._fold, rules.depth, changes, self.tally, rules.late)",
-        after="self._fold, rules.depth, changes, self.tally)",
+        before="rules.folder.fold, rules.depth, changes, self.tally, rules.late)",
+        after="rules.folder.fold, rules.depth, changes, self.tally)",
         tests=(EDGES + "test_a_late_event_under_append_counts_from_the_latest_instant",),
     ),
 ]

@@ -158,8 +158,8 @@ _BOUNDS = [
     Bug(
         "SQLite gets whole statements of rows only",
         file="sql/sqlite.py",
-        before="            cursor.executemany(self._insert, rows[whole:])\n",
-        after="            pass\n",
+        before="_SIZES: Final = (500, 64, 1)\n",
+        after="_SIZES: Final = (500, 64)\n",
         tests=(SQLITE + "test_rows_can_be_inserted_bit_by_bit",),
     ),
     _query(

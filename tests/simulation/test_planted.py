@@ -48,13 +48,13 @@ def with_the_position_in_a_second_transaction(patch: pytest.MonkeyPatch) -> None
 
 def with_a_position_one_too_far(patch: pytest.MonkeyPatch) -> None:
     """The checkpoint skips a record."""
-    read = Projector._read
+    take = Projector._take
 
     def too_far(self: Projector, owned: Owned, records: Sequence[Record], reached: int) -> Any:
-        reading = read(self, owned, records, reached)
-        return reading._replace(mark=reading.mark._replace(next_offset=reading.mark.next_offset + 1))
+        attempt = take(self, owned, records, reached)
+        return attempt._replace(mark=attempt.mark._replace(next_offset=attempt.mark.next_offset + 1))
 
-    patch.setattr(Projector, "_read", too_far)
+    patch.setattr(Projector, "_take", too_far)
 
 
 def with_an_unknown_commit_taken_for_none(patch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,8 @@
 """The points of a worker at which it can be stopped, put around the ports and around the database driver.
 
-The product's code is not touched. Points: P1 fetched, P2 decode, P3 fold, P4 transaction open before the fence, P5
-after the fence before the commit, P5c in the middle of the rows of a COPY, P6 commit sent and its answer not taken, P7
-after the commit before the hint, P8 claim, P9 partitions revoked, P10 shutdown.
+The product's code is not touched. Points: P1 fetched, P2 decode and P3 fold, both in the transaction, P4 transaction
+open before the fence, P5 after the fence before the commit, P5c in the middle of the rows of a COPY, P6 commit sent and
+its answer not taken, P7 after the commit before the hint, P8 claim, P9 partitions revoked, P10 shutdown.
 """
 
 from __future__ import annotations
@@ -57,8 +57,6 @@ class Hooks:
         """Pass a point, or stop at it until the harness says so."""
         if phase != self.plan.phase or self._fired or self._commits < self.plan.batches:
             return
-        if phase == "P2" and self.batch is not None:
-            return  # a stored event that is folded again: that is P3
         with self._lock:
             if self._fired or self._skip:
                 self._skip -= 1

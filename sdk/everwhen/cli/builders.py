@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import multiprocessing
 import threading
@@ -12,6 +11,7 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
 from typing import Any, Final, NamedTuple, TypeAlias
 
+from everwhen.cli.collector import collect_rarely
 from everwhen.cli.exits import Exit, exit_of
 from everwhen.cli.logs import about, show_worker
 from everwhen.cli.signals import Stoppable, stopped_by_signals
@@ -124,7 +124,7 @@ class Builders:
 def _build(task: Task, parent: Connection) -> None:
     """Build the partitions of a task: the body of a process."""
     show_worker(as_json=task.as_json, over_bar=task.quiet)
-    gc.set_threshold(50_000, 20, 100)
+    collect_rarely()
     try:
         projection = load_projection(task.target)
         with (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import Callable
 from typing import Literal
 
+from everwhen.cli.collector import collect_rarely
 from everwhen.cli.exits import exit_of
 from everwhen.errors import EverwhenError
 
@@ -18,9 +18,7 @@ def exit_code(name: Literal["worker", "relay"], run: Callable[[], int], *, as_js
     :param traces: whether a logged error has its traceback.
     :raises EverwhenError: what ended it, unless that is logged as JSON.
     """
-    # A batch makes thousands of objects that live until its commit: by default the collector of cycles walks over them
-    # again and again, for a quarter of a busy worker's time. This process is ours, so its settings are.
-    gc.set_threshold(50_000, 20, 100)
+    collect_rarely()
     try:
         return run()
     except EverwhenError as error:

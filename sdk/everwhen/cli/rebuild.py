@@ -15,7 +15,7 @@ import click
 
 from everwhen.cli.builders import Builders, Ended, Task, tasks_for, totals
 from everwhen.cli.config_options import resolution_of
-from everwhen.cli.config_resolve import Resolution, Source
+from everwhen.cli.config_resolve import Resolution
 from everwhen.cli.logs import is_json, show_worker
 from everwhen.cli.options import kafka_option, log_option, log_target, option, registry_option, store_option
 from everwhen.cli.output import write_line
@@ -27,8 +27,6 @@ from everwhen.projection import Projection
 from everwhen.worker import WorkerSettings, blueprint
 
 _log = logging.getLogger("everwhen.rebuild")
-BATCH_RECORDS: Final = 10_000
-"""A rebuild is in nobody's way, so its transactions may be larger than a worker's; a kill costs each process one."""
 _LINE_SECONDS: Final = 10.0
 
 
@@ -142,10 +140,7 @@ def _settings(resolution: Resolution) -> WorkerSettings:
     """
     if resolution.mistakes:
         raise SettingsError("\n".join(resolution.mistakes))
-    chosen = replace(resolution.worker(), group=None, partitions=None)
-    if resolution.found["batch_records"].source is Source.DEFAULT:
-        return replace(chosen, batch_records=BATCH_RECORDS)
-    return chosen
+    return replace(resolution.worker(), group=None, partitions=None)
 
 
 @contextmanager

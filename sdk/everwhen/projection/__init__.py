@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from everwhen.projection.arrival import Arrival, Fold, Late, Loaded, Tally, since
+from everwhen.projection.arrival import Apply, Arrival, Fold, Late, Loaded, Tally, since
 from everwhen.projection.columns import columns
 from everwhen.projection.fold import CheckingFolder, Folder, envelope
 from everwhen.projection.passage import Coming, Passage, Unread, Waiting, may_help, place, straight
 from everwhen.projection.projection import Projection
-from everwhen.projection.sequel import follow, is_later
+from everwhen.projection.sequel import Sequel, is_plain
 from everwhen.projection.timeline import Timeline
 
 __all__ = [
+    "Apply",
     "Arrival",
     "CheckingFolder",
     "Coming",
@@ -20,14 +21,14 @@ __all__ = [
     "Loaded",
     "Passage",
     "Projection",
+    "Sequel",
     "Tally",
     "Timeline",
     "Unread",
     "Waiting",
     "columns",
     "envelope",
-    "follow",
-    "is_later",
+    "is_plain",
     "may_help",
     "place",
     "since",

@@ -7,11 +7,15 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Literal, NamedTuple, TypeAlias
 
+from everwhen.event import Event
 from everwhen.instants import Micros
 from everwhen.projection.rows import Head, Known, Version
 
 Fold: TypeAlias = Callable[[str | None, Version], str | None]
 """Apply one event to the state before it (JSON, ``None`` where there is none); return the state after it."""
+
+Apply: TypeAlias = Callable[[str | None, Version, Event], str | None]
+"""As :data:`Fold`, with the event decoded already."""
 
 Late: TypeAlias = Literal["refold", "append"]
 """What happens to a late event: it is put in its place, or after everything that counts so far."""

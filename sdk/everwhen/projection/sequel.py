@@ -2,92 +2,115 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from everwhen.errors import RecordError
-from everwhen.projection.arrival import Arrival, Fold, Loaded, Tally
-from everwhen.projection.rows import Changes, Head, Version
+from everwhen.event import Event
+from everwhen.instants import MIN_MICROS
+from everwhen.projection.arrival import Apply, Arrival
+from everwhen.projection.rows import Head, Version
 
 _new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 
 
-def follow(
-    entity_id: str, loaded: Loaded, arrivals: Sequence[Arrival], fold: Fold, changes: Changes, tally: Tally
-) -> bool:
-    """Do what a :class:`~everwhen.projection.timeline.Timeline` does with such events, without building one.
+class Sequel:
+    """One entity while events are applied to it that follow all that it has.
 
-    A third of the time, since nothing is looked for that cannot be. Which way is taken makes no difference: the same
-    rows are added to ``changes``.
+    Faster than a :class:`~everwhen.projection.timeline.Timeline`, since nothing is looked for that cannot be. Which way
+    is taken makes no difference: the same rows come out. It takes them up to the first event that is of
+    another kind; a timeline, which begins with the head and the rows so far, says then what becomes of it.
 
-    :return: False, with nothing added, unless all of them are of that kind and can be folded; a timeline says then what
-        becomes of them.
+    An event that is later than all others is not asked for its id: it is no duplicate. If its id was used for another
+    event of the entity, the store refuses its row.
+
+    :param entity_id: the entity.
+    :param partition: where its records come from.
+    :param head: what is stored of it; one that :func:`is_plain`, or ``None`` for a new entity.
+
+    Not thread-safe.
     """
-    head = loaded.head
-    if not _follow_all(head, loaded, arrivals):
-        return False
-    state = head.state if head is not None else None
-    lead = head.lead if head is not None else 0
-    rows = []
-    try:
-        for row, _ in arrivals:
-            state = fold(state, row)
-            rows.append(_new(Version, (*row[:-1], state)))
-            if row.valid_from - row.recorded_at > lead:
-                lead = row.valid_from - row.recorded_at
-    except RecordError:
-        return False
-    changes.inserted += rows
-    changes.heads.append(_next_head(entity_id, head, rows, lead))
-    tally.applied += len(rows)
-    return True
 
+    __slots__ = ("_entity_id", "_first", "_head", "_ids", "_last", "_lead", "_offset", "_partition", "_state", "count")
 
-def is_later(head: Head | None, arrivals: Sequence[Arrival]) -> bool:
-    """Say whether the first event is later than all that the entity has, in time."""
-    return head is None or (head.last_valid is not None and head.last_valid < arrivals[0].row.valid_from)
+    def __init__(self, entity_id: str, partition: int, head: Head | None) -> None:
+        self.count = 0
+        """How many events it took."""
+        self._entity_id = entity_id
+        self._partition = partition
+        self._head = head
+        self._first = self._offset = 0
+        self._state = None if head is None else head.state
+        self._last = MIN_MICROS - 1 if head is None or head.last_valid is None else head.last_valid
+        self._lead = 0 if head is None else head.lead
+        self._ids: str | set[str] | None = None
+        """Of the events at the last instant; ``None``: not known, as they are stored."""
 
+    def follow(self, arrival: Arrival, event: Event, apply: Apply) -> Version | None:
+        """Take one more event, in offset order; return its row, or ``None`` if a timeline has to take it.
 
-def _follow_all(head: Head | None, loaded: Loaded, arrivals: Sequence[Arrival]) -> bool:
-    if loaded.since is not None or loaded.known or loaded.withdrawn:
-        return False
-    row = arrivals[0].row
-    last, partition = row.valid_from, row.partition
-    if head is not None:
-        if head.withdrawals or head.quarantined_offset is not None or head.pruned_before is not None:
-            return False
-        if head.last_valid is None or head.partition != partition:
-            return False
-        last = head.last_valid
-    seen = set()
-    for row, contributes in arrivals:
-        if not contributes or row.withdraws is not None or row.valid_from < last or row.partition != partition:
-            return False
-        seen.add(row.event_id)
-        last = row.valid_from
-    return len(seen) == len(arrivals)
+        :param event: that of the arrival, decoded.
+        :param apply: applies it to the state before it.
+        """
+        row, contributes = arrival
+        begins = row.valid_from
+        if not contributes or row.withdraws is not None:
+            return None
+        if begins > self._last:
+            self._ids = row.event_id
+        elif begins < self._last or not self._is_new(row.event_id):
+            return None
+        try:
+            state = apply(self._state, row, event)
+        except RecordError:
+            return None
+        if not self.count:
+            self._first = begins
+        self.count += 1
+        self._state, self._last, self._offset = state, begins, row.offset
+        if begins - row.recorded_at > self._lead:
+            self._lead = begins - row.recorded_at
+        return _new(Version, (*row[:-1], state))
 
-
-def _next_head(entity_id: str, head: Head | None, rows: Sequence[Version], lead: int) -> Head:
-    last = rows[-1]
-    if head is not None:
-        return head._replace(
-            state=last.state,
-            last_valid=last.valid_from,
-            last_offset=last.offset,
-            versions=head.versions + len(rows),
-            lead=lead,
+    def head(self) -> Head:
+        """Return what is known of the entity now; at least one event was taken."""
+        head = self._head
+        if head is not None:
+            return head._replace(
+                state=self._state,
+                last_valid=self._last,
+                last_offset=self._offset,
+                versions=head.versions + self.count,
+                lead=self._lead,
+            )
+        return Head(
+            entity_id=self._entity_id,
+            partition=self._partition,
+            state=self._state,
+            first_valid=self._first,
+            last_valid=self._last,
+            last_offset=self._offset,
+            versions=self.count,
+            lead=self._lead,
+            withdrawals=0,
+            unstored_offset=None,
+            unstored_valid=None,
+            quarantined_offset=None,
         )
-    return Head(
-        entity_id=entity_id,
-        partition=last.partition,
-        state=last.state,
-        first_valid=rows[0].valid_from,
-        last_valid=last.valid_from,
-        last_offset=last.offset,
-        versions=len(rows),
-        lead=lead,
-        withdrawals=0,
-        unstored_offset=None,
-        unstored_valid=None,
-        quarantined_offset=None,
+
+    def _is_new(self, event_id: str) -> bool:
+        """Whether it is known that no event at the last instant has this id; from now on one has it."""
+        if isinstance(self._ids, str):
+            self._ids = {self._ids}
+        if self._ids is None or event_id in self._ids:
+            return False
+        self._ids.add(event_id)
+        return True
+
+
+def is_plain(head: Head | None, partition: int) -> bool:
+    """Say whether events may follow what is stored of an entity that its records of a partition come to."""
+    return head is None or (
+        head.partition == partition
+        and head.last_valid is not None
+        and not head.withdrawals
+        and head.quarantined_offset is None
+        and head.pruned_before is None
     )

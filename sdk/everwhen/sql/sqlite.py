@@ -20,9 +20,9 @@ from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
 
 _key = itemgetter(0, 1, 2)
-_AT_ONCE: Final = 64
-"""Rows of one statement: the driver gives the interpreter away and takes it back for each statement, not for each row.
-Their parameters are fewer than the 999 that any SQLite allows."""
+_SIZES: Final = (500, 64, 1)
+"""How many rows a statement inserts, whichever fits: the driver gives the interpreter away and takes it back for each
+statement, and another thread may keep it for milliseconds. 64 rows have fewer parameters than any SQLite takes, 999."""
 
 
 class SqliteWriter:
@@ -38,7 +38,8 @@ class SqliteWriter:
         self._remove, _ = _compile(delete(rows).where(*here))
         self._update, _ = _compile(update(rows).values(changed).where(*here))
         self._insert, _ = _compile(insert(rows))
-        self._insert_some = _of_rows(self._insert, _AT_ONCE)
+        self._inserts = {size: _of_rows(self._insert, size) for size in _SIZES}
+        self._columns = len(rows.c)
         self._supersede, _ = _compile(insert(tables.superseded))
         self._withdraw, _ = _compile(insert(tables.withdrawals))
         self._conflict, _ = _compile(insert(tables.conflicts))
@@ -77,12 +78,13 @@ class SqliteWriter:
     def _insert_all(self, connection: Any, rows: Sequence[Version]) -> None:
         # In key order, so that rows that share a page are written while it is at hand.
         rows = sorted(rows, key=_key)
-        whole = len(rows) - len(rows) % _AT_ONCE
+        begin, most = 0, connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // self._columns
         cursor = connection.cursor()
         try:
-            for begin in range(0, whole, _AT_ONCE):
-                cursor.execute(self._insert_some, list(chain.from_iterable(rows[begin : begin + _AT_ONCE])))
-            cursor.executemany(self._insert, rows[whole:])
+            for size, statement in self._inserts.items():
+                while size <= min(most, len(rows) - begin):
+                    cursor.execute(statement, list(chain.from_iterable(rows[begin : begin + size])))
+                    begin += size
         except sqlite3.IntegrityError as error:
             if "event_id" not in str(error):  # it names the columns
                 raise

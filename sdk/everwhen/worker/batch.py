@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from operator import attrgetter
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from operator import attrgetter, itemgetter
+from typing import Any, NamedTuple, cast
 
 from everwhen.errors import ProcessDied, RecordError, SplitEntity
-from everwhen.event import Event
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
-from everwhen.ports.store import Inserter, StoreBatch
+from everwhen.ports.store import StoreBatch
 from everwhen.projection import (
     Arrival,
     Coming,
@@ -23,25 +22,23 @@ from everwhen.projection import (
     Timeline,
     Unread,
     Waiting,
-    follow,
-    is_later,
     may_help,
     place,
     since,
     straight,
 )
-from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
+from everwhen.projection.rows import Changes, Head, Known, Quarantined
 from everwhen.worker import quarantine
 from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
 from everwhen.worker.observer import Laps
+from everwhen.worker.sequels import Sequels
 from everwhen.worker.stored import Stored, groups, is_pruned
+from everwhen.worker.stream import portions
 from everwhen.worker.suspicion import is_convicted, verdict
 
-_INSERTED_AT_ONCE: Final = 500
-"""How many new versions are handed to the store at once while more are folded: enough that it is rarely asked for."""
-
 _offset = attrgetter("offset")
+_key = itemgetter(0, 1, 2)
 
 
 class Rules(NamedTuple):
@@ -84,9 +81,14 @@ class Batch:
         self._rules = rules
         self._partition = partition
         self._coming: dict[str, list[Coming]] = {}
-        self._unread: set[str] = set()
-        self._events: dict[int, Event] = {}
-        self._records: list[Record] = []
+        """By entity, what does not simply follow all that it has."""
+        self._unreadable: set[str] = set()
+        """Of these entities, those with a record that cannot be read."""
+        self._records: Sequence[Record] = ()
+        self._watermark: Micros | None = None
+        """The latest recorded time before the records; ``None``: they are not to be read."""
+        self._named: set[str] = set()
+        """The entities that the records' keys name."""
         self._aside: list[Quarantined] = []
         self._queues: dict[str, list[Quarantined]] = {}
         self._resumed: dict[str, int] = {}
@@ -94,34 +96,28 @@ class Batch:
 
     # -- what comes ----------------------------------------------------------------------------------------------
 
-    def take(self, record: Record, recorded_at: Micros) -> None:
-        """Read one more record, in offset order.
+    def take(self, records: Sequence[Record], watermark: Micros) -> None:
+        """Take records, in offset order; they are read when they are written.
 
-        :raises UnknownSchema: if it was written with a schema that is not known yet.
+        :param watermark: the latest recorded time before them.
         """
-        self._records.append(record)
-        try:
-            arrival, event = self._rules.intake.read(record, recorded_at)
-        except RecordError as error:
-            if not self._rules.intake.is_final(error):
-                raise
-            self._take_unread(record, Unread(record.partition, record.offset, recorded_at, error))
-        else:
-            self._events[record.offset] = event
-            self._coming.setdefault(arrival.row.entity_id, []).append(arrival)
+        self._records = records
+        self._watermark = watermark
+        self._named = self._rules.intake.entities_of(records)
 
     def refuse(self, record: Record, recorded_at: Micros, error: RecordError) -> None:
-        """Take one more record without reading it, because of ``error``."""
-        self._records.append(record)
-        self._take_unread(record, Unread(record.partition, record.offset, recorded_at, error))
+        """Take a record without reading it, because of ``error``."""
+        self._records = [record]
+        unread = Unread(record.partition, record.offset, recorded_at, error)
+        self._take_unread(record, unread, lambda entity_id, coming: self._coming.update({entity_id: [coming]}))
 
-    def _take_unread(self, record: Record, unread: Unread) -> None:
+    def _take_unread(self, record: Record, unread: Unread, leave: Callable[[str, Coming], None]) -> None:
         entity_id = self._rules.intake.entity_of(record, unread.recorded_at)
         if entity_id is None:
             self._set_aside(quarantine.kept(record, None, unread.recorded_at, unread.error))
         else:
-            self._coming.setdefault(entity_id, []).append(unread)
-            self._unread.add(entity_id)
+            self._unreadable.add(entity_id)
+            leave(entity_id, unread)
 
     def resume(self, entity_id: str, queue: Sequence[Quarantined], reached: int, asked: Collection[int] = ()) -> None:
         """Try what waits of a parked entity as if it came now.
@@ -144,62 +140,64 @@ class Batch:
 
     def _read_again(self, row: Quarantined) -> Coming:
         try:
-            arrival, event = self._rules.intake.read(quarantine.record_of(row), row.recorded_at)
+            return self._rules.intake.read(quarantine.record_of(row), row.recorded_at)[0]
         except RecordError as error:
             return Unread(row.partition, row.offset, row.recorded_at, error)
-        self._events[row.offset] = event
-        return arrival
 
     # -- what is written -----------------------------------------------------------------------------------------
 
     def write(self, store: StoreBatch, cache: HeadCache, *, careful: bool = False) -> None:
-        """Fold and write all entities.
+        """Read, fold and write.
 
         :param careful: look each event id up. Else those are not looked up whose events are later than all that their
             entity has: such an event is no duplicate, and only in conflict if its id was used for another one.
         :raises Repeated: if one was, unless careful; the batch has to be made anew then.
+        :raises Ahead: if a record was written with a schema that is not known yet; so it has then.
         """
         cache.follow(store.prunings)
         heads = self._heads(store, cache)
+        self.laps.lap("load")
+        if self._watermark is not None:
+            self._write_sequels(store, heads, () if careful else self._named, self._watermark)
         self._leave_out_split(heads)
         parked = {e for e, h in heads.items() if h.parking is not None and e not in self._resumed and e in self._coming}
         helped = {entity_id for entity_id in parked if self._may_heal(heads[entity_id], self._coming[entity_id])}
         self.heads += self._let_wait(store, {entity_id: heads[entity_id] for entity_id in parked - helped})
         waiting = self._waiting(store, helped)
         self.laps.lap("load")
-        rest = list(self._coming) if careful else self._write_sequels(store, heads, waiting)
-        self._write_rest(store, rest, heads, waiting)
+        self._write_rest(store, heads, waiting)
         if self._aside:
             store.write(Changes(kept=self._aside))
             self.laps.lap("write")
 
     def _write_sequels(
-        self, store: StoreBatch, heads: Mapping[str, Head], waiting: Mapping[str, Sequence[Waiting]]
-    ) -> list[str]:
-        """Fold and write entities whose events are later than all that they have; return the others."""
-        changes, rest = Changes(), []
+        self, store: StoreBatch, heads: dict[str, Head], named: Collection[str], watermark: Micros
+    ) -> None:
+        """Read the records; fold and write those that follow all that their entity has, and file the others."""
+        sequels = Sequels(self._partition, named, heads, self._rules.folder.apply)
         with store.inserting() as insert:
-            for entity_id, coming in self._coming.items():
-                head = heads.get(entity_id)
-                if (
-                    not self._is_plain(entity_id, waiting)
-                    or not is_later(head, arrivals := cast("list[Arrival]", coming))
-                    or not follow(entity_id, Loaded(head), arrivals, self._fold, changes, self.tally)
-                ):
-                    rest.append(entity_id)
-                elif len(changes.inserted) >= _INSERTED_AT_ONCE:
-                    self._insert(insert, changes)
-            self._insert(insert, changes)
+            for portion in portions(self._rules.intake, self._records, watermark):
+                self.laps.lap("decode")
+                rows = sequels.follow(portion.read)
+                self.laps.lap("fold")
+                if rows:
+                    insert(sorted(rows, key=_key))  # so that the store finds their places next to each other
+                if portion.unread is not None:
+                    self._take_unread(*portion.unread, sequels.leave)
+                self.laps.lap("write")
+        self.tally.applied += sequels.count
+        changes = Changes(heads=[*sequels.heads(), *sequels.ended])
+        heads.update((head.entity_id, head) for head in sequels.ended)
+        self._coming = sequels.left
+        if others := self._coming.keys() - self._named:
+            heads |= store.heads(others)
         self._write(store, changes)
-        return rest
 
     def _write_rest(
-        self,
-        store: StoreBatch,
-        entity_ids: Sequence[str],
-        heads: Mapping[str, Head],
-        waiting: Mapping[str, Sequence[Waiting]],
+        self, store: StoreBatch, heads: Mapping[str, Head], waiting: Mapping[str, Sequence[Waiting]]
     ) -> None:
+        """Fold and write entities whose events have to be looked up."""
+        entity_ids = list(self._coming)
         corrected = {entity_id for entity_id in entity_ids if entity_id in heads and heads[entity_id].withdrawals}
         known = self._known(store, entity_ids, heads, corrected, waiting)
         withdrawn = store.withdrawn(corrected) if corrected else {}
@@ -223,17 +221,6 @@ class Batch:
         self.heads += changes.heads
         self.laps.lap("write")
 
-    def _is_plain(self, entity_id: str, waiting: Mapping[str, Sequence[Waiting]]) -> bool:
-        """Whether the entity has nothing but arrivals to be applied."""
-        return entity_id not in waiting and entity_id not in self._unread and entity_id not in self._resumed
-
-    def _insert(self, insert: Inserter, changes: Changes) -> None:
-        self.laps.lap("fold")
-        if changes.inserted:
-            insert(changes.inserted)
-            changes.inserted = []
-        self.laps.lap("write")
-
     def _write_late(self, store: StoreBatch, starts: Mapping[str, Micros], stored: Stored) -> None:
         """Fold and write entities whose versions from an instant on are folded again."""
         tails = store.tails(starts)
@@ -246,14 +233,12 @@ class Batch:
 
     def _apply(self, entity_id: str, loaded: Loaded, changes: Changes, waiting: Sequence[Waiting]) -> None:
         rules, coming = self._rules, self._coming[entity_id]
-        if not waiting and entity_id not in self._unread and entity_id not in self._resumed:
+        if not waiting and entity_id not in self._unreadable and entity_id not in self._resumed:
             arrivals = cast("list[Arrival]", coming)
-            if follow(entity_id, loaded, arrivals, self._fold, changes, self.tally):
-                return
-            timeline = Timeline(entity_id, loaded, self._fold, rules.depth, changes, self.tally, rules.late)
+            timeline = Timeline(entity_id, loaded, rules.folder.fold, rules.depth, changes, self.tally, rules.late)
             if straight(timeline, arrivals, changes, self.tally):
                 return
-        passage = Passage(entity_id, loaded, self._fold, rules.depth, rules.late, waiting)
+        passage = Passage(entity_id, loaded, rules.folder.fold, rules.depth, rules.late, waiting)
         passage.take(coming)
         before = loaded.head.quarantined_offset if loaded.head is not None else None
         if before is not None and entity_id in self._resumed:
@@ -263,11 +248,6 @@ class Batch:
         first = passage.waiting[0].offset if passage.waiting else None
         if before is not None and first != before:
             self.notes.healed.append((entity_id, before))
-
-    def _fold(self, state: str | None, row: Version) -> str | None:
-        event = self._events.get(row.offset)
-        folder = self._rules.folder
-        return folder.fold(state, row) if event is None else folder.apply(state, row, event)
 
     def _keep(self, entity_id: str, waiting: Sequence[Waiting], changes: Changes) -> None:
         """Write which of the entity's records wait now, where that differs from what is stored."""
@@ -300,7 +280,7 @@ class Batch:
         """Keep records aside whose entity has its records in another partition: no order puts them into its log."""
         for entity_id in [e for e, head in heads.items() if head.partition != self._partition]:
             head = heads.pop(entity_id)
-            for coming in self._coming.pop(entity_id):
+            for coming in self._coming.pop(entity_id, ()):
                 record = self._record(coming)
                 error = SplitEntity(
                     f"{self._rules.intake.where(record)}: the entity's records so far are in partition "
@@ -330,7 +310,7 @@ class Batch:
                 error = coming.error if isinstance(coming, Unread) else None
                 changes.kept.append(self._kept(entity_id, coming, error))
                 self.tally.parked += 1
-            if entity_id in self._unread and head.failing_valid is not None:
+            if entity_id in self._unreadable and head.failing_valid is not None:
                 changes.heads.append(head._replace(failing_valid=None, failing_offset=None))
         if changes.kept:
             store.write(changes)
@@ -358,8 +338,9 @@ class Batch:
         return (each for each in coming if isinstance(each, Arrival))
 
     def _heads(self, store: StoreBatch, cache: HeadCache) -> dict[str, Head]:
-        heads = {entity_id: head for entity_id in self._coming if (head := cache.get(entity_id)) is not None}
-        missing = self._coming.keys() - heads.keys()
+        named = self._named | self._coming.keys()
+        heads = {entity_id: head for entity_id in named if (head := cache.get(entity_id)) is not None}
+        missing = named - heads.keys()
         return heads | store.heads(missing) if missing else heads
 
     def _known(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from everwhen.errors import MalformedRecord, RecordError, UnknownSchema
+from everwhen.errors import MalformedRecord, RecordError
 from everwhen.event import Event, Retracted, event_type, headers
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
@@ -54,31 +55,31 @@ class Intake:
         :raises RecordError: naming position, entity, event type and reason.
         """
         try:
-            value = record.value or b""
-            if self._foreign or value[:2] != _OWN:
+            if self._foreign or (record.value or b"")[:2] != _OWN:
                 record = self._adoption.adopt(record, recorded_at)
-                value = record.value or b""
-            meta = headers.parse(record.headers, record.key)
+            partition, offset, _, key, value, given, _ = record
+            meta = headers.parse(given, key)
+            event_id, kind, entity_id, occurred_at, correlation_id, causation_id, withdraws = meta
             _check_ids(meta)
-            name = self._names.get(meta.type)
+            name = self._names.get(kind)
             if name is None:
                 raise MalformedRecord(
-                    f"event type {meta.type[: headers.ID_LIMIT]} is not one of topic {self._topic}; a publisher is "
+                    f"event type {kind[: headers.ID_LIMIT]} is not one of topic {self._topic}; a publisher is "
                     "ahead of this program, or writes to the wrong topic"
                 )
-            if name == _RETRACTED and meta.withdraws is None:
+            if name == _RETRACTED and withdraws is None:
                 raise MalformedRecord(
                     "a retraction has no header ce_withdraws, the id of the event that it withdraws; "
                     "publish it with Publisher.retract()"
                 )
-            if value[:2] != _OWN:
+            if value is None or value[:2] != _OWN:
                 value = self._adoption.stored(record)
             event = self._decode(value)
-            self._check_type(name, event)
+            if type(event).__event_type__ != name:
+                raise MalformedRecord(f"header ce_type says {name}, the value is a {event_type(type(event))}")
         except RecordError as error:
             raise type(error)(f"{self.where(record)}: {error}") from error
-        event_id, _, entity_id, occurred_at, correlation_id, causation_id, withdraws = meta
-        place = (entity_id, occurred_at, record.offset, record.partition, recorded_at, None, None)
+        place = (entity_id, occurred_at, offset, partition, recorded_at, None, None)
         row = _new(Version, (*place, event_id, name, correlation_id, causation_id, withdraws, value, None))
         return _new(Arrival, (row, name not in self._unfolded)), event
 
@@ -92,15 +93,13 @@ class Intake:
 
         return Adoption(self._declared, self._ids)
 
-    @staticmethod
-    def is_final(error: RecordError) -> bool:
-        """Whether a record is to blame for an error; else the contracts here may only be behind the publishers'."""
-        return not isinstance(error, UnknownSchema)
-
-    def _check_type(self, named: str, event: Event) -> None:
-        written = event_type(type(event))
-        if written != named:
-            raise MalformedRecord(f"header ce_type says {named}, the value is a {written}")
+    def entities_of(self, records: Iterable[Record]) -> set[str]:
+        """Return the entities that records belong to, as far as that is known before they are read."""
+        if self._foreign:
+            keys = {self._adoption.entity_of(record, record.timestamp) for record in records}
+        else:
+            keys = {record.key for record in records}
+        return {entity_id for entity_id in map(entity_of, keys) if entity_id is not None}
 
     def where(self, record: Record) -> str:
         """Say where a record stands and which entity it is about."""
@@ -109,11 +108,10 @@ class Intake:
 
 
 def _check_ids(meta: headers.Meta) -> None:
-    event_id, _, entity_id, _, *others = meta
+    event_id, _, entity_id, _, correlation_id, causation_id, withdraws = meta
     together = entity_id + event_id
-    for text in others:
-        if text is not None:
-            together += text
+    if not (correlation_id is causation_id is withdraws is None):
+        together += f"{correlation_id or ''}{causation_id or ''}{withdraws or ''}"
     if "\0" in together:
         raise MalformedRecord("an id holds a NUL character, which no database text can hold")
     if len(together) > headers.ID_LIMIT // 4:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from everwhen.errors import Fenced, RecordError, StoreUnavailable, UnknownSchema
+from everwhen.errors import Fenced, RecordError, StoreUnavailable
 from everwhen.ports.continuity import Applied
 from everwhen.ports.log import Record
 from everwhen.ports.store import Claim, Repeated, Store
@@ -24,6 +25,7 @@ from everwhen.worker.observer import BatchReport, Observer
 from everwhen.worker.patience import Patience, no_patience
 from everwhen.worker.quarantine import Window
 from everwhen.worker.requests import cross_out, decide
+from everwhen.worker.stream import Ahead
 from everwhen.worker.suspicion import Breaker, Suspicion, convicted, portions
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("everwhen.worker")
 _traces = logging.getLogger("everwhen.worker.traceback")
-_LATE_STRIDE: Final = 4
+_LATE_STRIDE: Final = 2
+_timestamp = attrgetter("timestamp")
 
 
 class Owned:
@@ -75,14 +78,13 @@ class Owned:
         return self.suspicion.most(records * self.stride)
 
 
-class _Reading(NamedTuple):
-    """The records of one transaction, read and not yet applied."""
+class _Attempt(NamedTuple):
+    """Records that are to be applied in one transaction."""
 
     batch: Batch
     mark: Mark
+    """Where the partition stands then."""
     records: int
-    """How many of them could be read, up to one whose schema is not known."""
-    unknown: UnknownSchema | None
     applied: Applied | None = None
     """The last of them."""
 
@@ -149,23 +151,25 @@ class Projector:
         while not committed:
             # Read again for each attempt: a handler may have changed an event that it was given.
             if error is None:
-                reading = self._read(owned, records, reached)
+                attempt = self._take(owned, records, reached)
             else:
-                reading = self._refuse(owned, records[0], reached, error)
-            if reading.unknown is not None and not reading.records:
-                raise reading.unknown
+                attempt = self._refuse(owned, records[0], reached, error)
             try:
-                self._write(owned, reading, careful=careful)
+                self._write(owned, attempt, careful=careful)
                 committed = True
+            except Ahead as ahead:
+                if not ahead.before:
+                    raise ahead.error from None
+                records, reached = records[: ahead.before], records[ahead.before].offset
             except Repeated:
                 if careful:
                     raise
                 careful = True
             except StoreUnavailable as failure:
-                committed = self._was_committed(owned, reading.mark, failure)
+                committed = self._was_committed(owned, attempt.mark, failure)
         self._patience.succeeded()
-        self._committed(owned, reading)
-        return reading.batch.tally
+        self._committed(owned, attempt)
+        return attempt.batch.tally
 
     def carry_out(self, owned: Owned, requests: Sequence[Quarantined]) -> None:
         """Do what is asked for with records of the partition that are kept aside.
@@ -203,31 +207,25 @@ class Projector:
             _log.info(text, self._place(row), extra=self._facts(row))
         self._report(owned, batch, 0)
 
-    def _refuse(self, owned: Owned, record: Record, reached: int, error: RecordError) -> _Reading:
+    def _refuse(self, owned: Owned, record: Record, reached: int, error: RecordError) -> _Attempt:
         batch = Batch(self._rules, owned.partition)
         recorded_at = max(owned.mark.watermark, record.timestamp)
         batch.refuse(record, recorded_at, error)
-        return _Reading(batch, Mark(reached, recorded_at), 1, None)
+        return _Attempt(batch, Mark(reached, recorded_at), 1)
 
-    def _read(self, owned: Owned, records: Sequence[Record], reached: int) -> _Reading:
+    def _take(self, owned: Owned, records: Sequence[Record], reached: int) -> _Attempt:
         batch = Batch(self._rules, owned.partition)
-        watermark = owned.mark.watermark
-        for taken, record in enumerate(records):
-            recorded_at = max(watermark, record.timestamp)
-            try:
-                batch.take(record, recorded_at)
-            except UnknownSchema as error:
-                return _Reading(batch, Mark(record.offset, watermark), taken, error, _last(records[:taken]))
-            watermark = recorded_at
-        batch.laps.lap("decode")
-        return _Reading(batch, Mark(reached, watermark), len(records), None, _last(records))
+        before = owned.mark.watermark
+        batch.take(records, before)
+        watermark = max(before, max(map(_timestamp, records), default=before))
+        return _Attempt(batch, Mark(reached, watermark), len(records), applied_of(records[-1]) if records else None)
 
-    def _write(self, owned: Owned, reading: _Reading, *, careful: bool) -> None:
+    def _write(self, owned: Owned, attempt: _Attempt, *, careful: bool) -> None:
         place = f"{self._topic}[{owned.partition}]"
-        opened = self._store.batch(owned.claim, owned.mark.next_offset, reading.mark, applied=reading.applied)
+        opened = self._store.batch(owned.claim, owned.mark.next_offset, attempt.mark, applied=attempt.applied)
         with opened as transaction:
-            reading.batch.write(transaction, owned.heads, careful=careful)
-            owned.failures.check(place, self._limit, reading.records, reading.batch.failed)
+            attempt.batch.write(transaction, owned.heads, careful=careful)
+            owned.failures.check(place, self._limit, attempt.records, attempt.batch.failed)
 
     def _was_committed(self, owned: Owned, mark: Mark, error: StoreUnavailable) -> bool:
         """Wait until the store is back; find out whether the batch that failed took effect all the same."""
@@ -246,15 +244,15 @@ class Projector:
                 f"{stands}: the database was set back. Claim the partition again to go on from there"
             ) from error
 
-    def _committed(self, owned: Owned, reading: _Reading) -> None:
-        batch = reading.batch
-        owned.failures.add(reading.records, batch.failed)
-        owned.mark = reading.mark
+    def _committed(self, owned: Owned, attempt: _Attempt) -> None:
+        batch = attempt.batch
+        owned.failures.add(attempt.records, batch.failed)
+        owned.mark = attempt.mark
         owned.trouble = None
         owned.heads.put(batch.heads)
         # Each batch of late events rewrites what comes after them once, however many they are.
-        owned.stride = _LATE_STRIDE if batch.tally.refolded > reading.records else 1
-        self._report(owned, batch, reading.records)
+        owned.stride = _LATE_STRIDE if batch.tally.refolded > attempt.records else 1
+        self._report(owned, batch, attempt.records)
 
     def _report(self, owned: Owned, batch: Batch, records: int) -> None:
         batch.laps.lap("commit")
@@ -283,7 +281,3 @@ def _log_trace(place: str, cause: BaseException, facts: Place) -> None:
     if _traces.isEnabledFor(logging.DEBUG):
         lines = "".join(traceback.format_tb(cause.__traceback__)).rstrip()
         _traces.debug("handler.traceback of %s in front of %s\n%s", type(cause).__name__, place, lines, extra=facts)
-
-
-def _last(records: Sequence[Record]) -> Applied | None:
-    return applied_of(records[-1]) if records else None

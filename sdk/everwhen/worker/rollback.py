@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from everwhen.event import headers
-from everwhen.instants import Micros
+from everwhen.instants import MIN_MICROS
 from everwhen.ports.answers import EntityRows
 from everwhen.ports.log import Record
 from everwhen.ports.store import Store
@@ -17,6 +17,7 @@ from everwhen.worker.heads import HeadCache
 from everwhen.worker.intake import Intake
 from everwhen.worker.quarantine import record_of
 from everwhen.worker.settings import WorkerSettings
+from everwhen.worker.stream import Ahead
 from everwhen.worker.worker import blueprint
 
 if TYPE_CHECKING:
@@ -62,23 +63,25 @@ def roll_back(
     with continuity.roll_back(partition, to_offset, reason) as back:
         for some in back.entities():
             batch = Batch(rules, partition)
-            records = [each for rows, aside in some for each in _records(rows, aside) if each[0].offset < to_offset]
-            for record, recorded_at in sorted(records, key=lambda each: each[0].offset):
-                batch.take(record, recorded_at)
-            batch.write(back.batch, HeadCache(0))
+            records = [each for rows, aside in some for each in _records(rows, aside) if each.offset < to_offset]
+            batch.take(sorted(records, key=lambda record: record.offset), MIN_MICROS)
+            try:
+                batch.write(back.batch, HeadCache(0))
+            except Ahead as ahead:
+                raise ahead.error from None
             count += len(some)
     return RolledBack(back.stood, count)
 
 
-def _records(rows: EntityRows, aside: Sequence[Quarantined]) -> list[tuple[Record, Micros]]:
-    """Return every record of an entity that left a row, as it stood in the log, each once."""
+def _records(rows: EntityRows, aside: Sequence[Quarantined]) -> list[Record]:
+    """Return every record of an entity that left a row, as it stood in the log, each once, with its recorded time."""
     events = [*rows.versions, *(ended.version for ended in rows.superseded if ended.withdrawn)]
-    records = {row.offset: (_record(row, row.withdraws), row.recorded_at) for row in events}
+    records = {row.offset: _record(row, row.withdraws) for row in events}
     for each in rows.withdrawals:
-        records.setdefault(each.offset, (_record(each, each.target_id), each.recorded_at))
+        records.setdefault(each.offset, _record(each, each.target_id))
     for conflict in rows.conflicts:
-        records.setdefault(conflict.offset, (_record(conflict, None), conflict.recorded_at))
-    return [*records.values(), *((record_of(row), row.recorded_at) for row in aside)]
+        records.setdefault(conflict.offset, _record(conflict, None))
+    return [*records.values(), *map(record_of, aside)]
 
 
 def _record(row: Version | Withdrawal | Conflict, withdraws: str | None) -> Record:

@@ -37,10 +37,10 @@ class WorkerSettings:
         unset="what the group is given",
     )
     batch_records: int = declare(
-        WHOLE, 5_000, "the most records of one transaction; four times as many where late ones are waiting", least=1
+        WHOLE, 10_000, "the most records of one transaction; twice as many where late ones are waiting", least=1
     )
     buffer_bytes: int = declare(
-        WHOLE, 48 * 2**20, "about how much memory fetched records may take before fetching pauses", least=1
+        WHOLE, 40 * 2**20, "about how much memory fetched records may take before fetching pauses", least=1
     )
     cache_bytes: int = declare(
         WHOLE, 64 * 2**20, "about how much memory the latest states of entities may take", least=0
