@@ -142,7 +142,7 @@ _RECORDS = [
     ),
     _batch(
         "a record that cannot be read is skipped",
-        before="                    self._take_unread(*portion.unread, sequels.leave)\n",
+        before="                    sequels.leave(entity_id, portion.unread[1])\n",
         after="                    pass\n",
         tests=(_QUARANTINE + "test_bytes_that_cannot_be_read_park_until_they_are_discarded",),
     ),

@@ -265,18 +265,16 @@ class KafkaConsumer:
     def _collect(self, messages: Sequence[Message]) -> None:
         placed, add = self._placed, self._fetched.append
         for message in messages:
-            error = message.error()
             # Typed as optional, for the sake of messages that a program makes itself.
             partition: Any = message.partition()
             offset: Any = message.offset()
-            headers: Any = message.headers()
-            if error is not None:
+            if (error := message.error()) is not None:
                 self._note(error, partition, offset)
             elif partition in placed:
                 kind, millis = message.timestamp()
                 recorded_at = 0 if kind == TIMESTAMP_NOT_AVAILABLE else millis * _MICROS_PER_MILLI
-                key, value, epoch = message.key(), message.value(), message.leader_epoch()
-                add(_new(Record, (partition, offset, recorded_at, key, value, headers or (), epoch)))
+                content = message.key(), message.value(), message.headers() or (), message.leader_epoch()
+                add(_new(Record, (partition, offset, recorded_at, *content)))
 
     def _is_same_topic(self) -> bool:
         """Whether what was fetched is surely of the topic that was opened; ``False`` if no broker says so just now.

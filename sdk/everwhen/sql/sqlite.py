@@ -20,6 +20,7 @@ from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import GenerationTables
 
 _key = itemgetter(0, 1, 2)
+_entity = itemgetter(0)
 _SIZES: Final = (500, 64, 1)
 """How many rows a statement inserts, whichever fits: the driver gives the interpreter away and takes it back for each
 statement, and another thread may keep it for milliseconds. 64 rows have fewer parameters than any SQLite takes, 999."""
@@ -76,8 +77,8 @@ class SqliteWriter:
         run(self._keep, changes.kept)
 
     def _insert_all(self, connection: Any, rows: Sequence[Version]) -> None:
-        # In key order, so that rows that share a page are written while it is at hand.
-        rows = sorted(rows, key=_key)
+        # Entity by entity, so that rows that share a page are written while it is at hand.
+        rows = sorted(rows, key=_entity)
         begin, most = 0, connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER) // self._columns
         cursor = connection.cursor()
         try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from operator import attrgetter, itemgetter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, NamedTuple, cast
 
 from everwhen.errors import ProcessDied, RecordError, SplitEntity
@@ -38,7 +38,6 @@ from everwhen.worker.stream import portions
 from everwhen.worker.suspicion import is_convicted, verdict
 
 _offset = attrgetter("offset")
-_key = itemgetter(0, 1, 2)
 
 
 class Rules(NamedTuple):
@@ -109,15 +108,17 @@ class Batch:
         """Take a record without reading it, because of ``error``."""
         self._records = [record]
         unread = Unread(record.partition, record.offset, recorded_at, error)
-        self._take_unread(record, unread, lambda entity_id, coming: self._coming.update({entity_id: [coming]}))
+        if (entity_id := self._parked_by(record, unread)) is not None:
+            self._coming[entity_id] = [unread]
 
-    def _take_unread(self, record: Record, unread: Unread, leave: Callable[[str, Coming], None]) -> None:
+    def _parked_by(self, record: Record, unread: Unread) -> str | None:
+        """Return the entity of a record that cannot be read; if nothing can say which, keep the record aside."""
         entity_id = self._rules.intake.entity_of(record, unread.recorded_at)
         if entity_id is None:
             self._set_aside(quarantine.kept(record, None, unread.recorded_at, unread.error))
         else:
             self._unreadable.add(entity_id)
-            leave(entity_id, unread)
+        return entity_id
 
     def resume(self, entity_id: str, queue: Sequence[Quarantined], reached: int, asked: Collection[int] = ()) -> None:
         """Try what waits of a parked entity as if it came now.
@@ -181,9 +182,9 @@ class Batch:
                 rows = sequels.follow(portion.read)
                 self.laps.lap("fold")
                 if rows:
-                    insert(sorted(rows, key=_key))  # so that the store finds their places next to each other
-                if portion.unread is not None:
-                    self._take_unread(*portion.unread, sequels.leave)
+                    insert(rows)
+                if portion.unread is not None and (entity_id := self._parked_by(*portion.unread)) is not None:
+                    sequels.leave(entity_id, portion.unread[1])
                 self.laps.lap("write")
         self.tally.applied += sequels.count
         changes = Changes(heads=[*sequels.heads(), *sequels.ended])

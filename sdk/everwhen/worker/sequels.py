@@ -32,7 +32,7 @@ class Sequels:
         self._sequels: dict[str, Sequel] = {}
 
     def follow(self, read: Sequence[Read]) -> list[Version]:
-        """Take more records; return rows, in no particular order."""
+        """Take more records; return their rows, in the order of the log."""
         rows: list[Version] = []
         sequels, apply = self._sequels, self._apply
         for arrival, event in read:
