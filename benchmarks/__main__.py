@@ -44,7 +44,7 @@ def main(names: Sequence[str], *, quick: bool, rounds: int, file: Path, no_page:
                 results.write(file)  # after each, so that what was measured outlives a failure
     results.write(file)
     if not no_page:
-        page.write(results)
+        page.write(Results.read(file))  # as rounded as they are kept, so that rendering them again changes nothing
 
 
 def _measure(benchmarks: Sequence[Benchmark], rig: Rig) -> Iterator[Outcome]:
