@@ -18,6 +18,7 @@ from everwhen.worker import roll_back
 from tests.axes.logs import logs
 from tests.axes.test_quarantine import Strict, broken
 from tests.axes.world import World
+from tests.ledger import Noted, Writer
 from tests.longer import times
 
 LOGS = {"sqlite": times(25), "postgres": times(8)}
@@ -109,6 +110,21 @@ def test_the_rows_are_those_of_a_store_that_has_read_only_up_to_there(
         assert rows(world)["versions"] == whole["versions"]
 
     check()
+
+
+def test_an_id_that_was_used_twice_is_a_conflict_again(urls: tuple[str, str], tmp_path: Path) -> None:
+    """Also where the second event is the later one, so that nothing but its id tells."""
+    world, other = World(urls[0], tmp_path / "schemas"), World(urls[1], tmp_path / "schemas")
+    writer = Writer(world.topic)
+    records = [
+        writer.record(offset, "e", Noted(text=str(offset)), occurred_at=offset, event_id=event_id)
+        for offset, event_id in enumerate(["x", "x", "y"])
+    ]
+    world.apply(records, set(), set(), 32)
+    other.apply(records[:2], set(), set(), 32)
+    roll_back(world.projection, world.store, 0, 2, "tried")
+    check_same(rows(world), rows(other))
+    assert [row["event_id"] for row in rows(world)["conflicts"]] == ["x"]
 
 
 def test_it_goes_back_only(urls: tuple[str, str], tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def roll_back(
             records = [each for rows, aside in some for each in _records(rows, aside) if each.offset < to_offset]
             batch.take(sorted(records, key=lambda record: record.offset), MIN_MICROS)
             try:
-                batch.write(back.batch, HeadCache(0))
+                batch.write(back.batch, HeadCache(0), careful=True)  # what was a repetition comes again as one
             except Ahead as ahead:
                 raise ahead.error from None
             count += len(some)
