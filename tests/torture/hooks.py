@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -52,19 +52,23 @@ class Hooks:
         self._skip = plan.skip
         self._fired = False
         self._lock = threading.Lock()
+        self.hinting = threading.RLock()
+        """Held while a hint is written, and while the worker stands at a point: a process that is paused in the middle
+        of a hint would hold the local log's file, and nobody could publish."""
 
     def reached(self, phase: str) -> None:
         """Pass a point, or stop at it until the harness says so."""
         if phase != self.plan.phase or self._fired or self._commits < self.plan.batches:
             return
-        with self._lock:
-            if self._fired or self._skip:
-                self._skip -= 1
-                return
-            self._fired = True
-            self._harness.send(("at", phase))
-        if not self.plan.race:
-            self._harness.recv()
+        with self.hinting:
+            with self._lock:
+                if self._fired or self._skip:
+                    self._skip -= 1
+                    return
+                self._fired = True
+                self._harness.send(("at", phase))
+            if not self.plan.race:
+                self._harness.recv()
 
     def say(self, *what: Any) -> None:
         """Tell the harness something."""
@@ -192,6 +196,10 @@ class _Consumer:
         if chunk.records:
             self._hooks.reached("P1")
         return chunk
+
+    def hint(self, next_offsets: Mapping[int, int]) -> None:
+        with self._hooks.hinting:
+            self._consumer.hint(next_offsets)
 
     def close(self) -> None:
         self._hooks.reached("P10")

@@ -87,7 +87,7 @@ class Batch:
         self._watermark: Micros | None = None
         """The latest recorded time before the records; ``None``: they are not to be read."""
         self._named: set[str] = set()
-        """The entities that the records' keys name."""
+        """The entities that the records are known to belong to before they are read; their heads are looked for."""
         self._aside: list[Quarantined] = []
         self._queues: dict[str, list[Quarantined]] = {}
         self._resumed: dict[str, int] = {}
