@@ -7,12 +7,12 @@ event ids are looked for all the same. It takes only events that are new and in 
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from operator import itemgetter
-from typing import cast
+from typing import Any, TypeAlias
 
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import MetaData, Table, create_engine, inspect, text
 
 from everwhen.ports.continuity import Applied
 from everwhen.ports.generations import Blueprint, Generation
@@ -23,13 +23,15 @@ from everwhen.sql import SqlStore, lookups, wire
 from everwhen.sql.batch import SqlBatch
 from everwhen.sql.expressions import POSTGRESQL
 from everwhen.sql.postgres import tuple_cursor
-from everwhen.sql.sqlite import SqliteWriter, _key
+from everwhen.sql.sqlite import _key
+from everwhen.sql.sqlite_insert import Insertion
 from everwhen.sql.tables import GenerationTables
 
 _LEFT_OUT = ("recorded_at", "refolded_offset", "refolded_at")
 _COLUMNS = [name for name in Version._fields if name not in _LEFT_OUT]
 _kept = itemgetter(*map(Version._fields.index, _COLUMNS))
 _when_and_where = struct.Struct(">iqiqii").pack
+_Insert: TypeAlias = Callable[[Any], AbstractContextManager[Inserter]]
 
 
 class PlainStore(SqlStore):
@@ -49,9 +51,10 @@ class PlainStore(SqlStore):
         engine.dispose()
         names = ", ".join(f'"{name}"' for name in _COLUMNS)
         if engine.dialect.name == POSTGRESQL:
-            self._insert = f"COPY {schema}{rows.name} ({names}) FROM STDIN (FORMAT binary)"
+            self._insert = _copying(f"COPY {schema}{rows.name} ({names}) FROM STDIN (FORMAT binary)")
         else:
-            self._insert = f"INSERT INTO {rows.name} ({names}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+            left = [column._copy() for column in rows.c if column.name not in _LEFT_OUT]
+            self._insert = _at_the_end(Insertion(Table(rows.name, MetaData(), *left)))
         return generation
 
     @contextmanager
@@ -60,14 +63,13 @@ class PlainStore(SqlStore):
     ) -> Iterator[SqlBatch]:
         """Open a transaction that writes plain rows."""
         with super().batch(claim, expected, reached, applied=applied) as batch:
-            yield _PlainBatch(batch, self._insert, self._database.kind)
+            yield _PlainBatch(batch, self._insert)
 
 
 class _PlainBatch(SqlBatch):
-    def __init__(self, batch: SqlBatch, insert: str, kind: str) -> None:
+    def __init__(self, batch: SqlBatch, insert: _Insert) -> None:
         super().__init__(batch._writer, batch._connection, batch.prunings)
         self._insert = insert
-        self._kind = kind
 
     def known(
         self, events: Collection[tuple[str, str]], corrected: Collection[str], pruned: Collection[str] = ()
@@ -76,23 +78,32 @@ class _PlainBatch(SqlBatch):
             raise ValueError("an event came twice")
         return []
 
-    @contextmanager
-    def inserting(self) -> Iterator[Inserter]:
-        if self._kind != POSTGRESQL:
-            rows: list[Version] = []
-            yield rows.extend
-            self._connection.cursor().executemany(self._insert, map(_kept, sorted(rows, key=_key)))
-        else:
-            with tuple_cursor(self._connection).copy(self._insert) as copy:
-                copy.write(wire.HEADER)
-                yield lambda rows: copy.write(_packed(rows))
-                copy.write(wire.TRAILER)
+    def inserting(self) -> AbstractContextManager[Inserter]:
+        return self._insert(self._connection)
 
     def write(self, changes: Changes) -> None:
-        if self._kind != POSTGRESQL:
-            self._connection.cursor().executemany(cast("SqliteWriter", self._writer)._head, changes.heads)
-        else:
-            super().write(Changes(heads=changes.heads))
+        super().write(Changes(heads=changes.heads))
+
+
+def _copying(statement: str) -> _Insert:
+    @contextmanager
+    def inserting(connection: Any) -> Iterator[Inserter]:
+        with tuple_cursor(connection).copy(statement) as copy:
+            copy.write(wire.HEADER)
+            yield lambda rows: copy.write(_packed(rows))
+            copy.write(wire.TRAILER)
+
+    return inserting
+
+
+def _at_the_end(insertion: Insertion) -> _Insert:
+    @contextmanager
+    def inserting(connection: Any) -> Iterator[Inserter]:
+        rows: list[Version] = []
+        yield rows.extend
+        insertion.run(connection, list(map(_kept, sorted(rows, key=_key))))
+
+    return inserting
 
 
 def _packed(rows: Iterable[Version]) -> bytes:

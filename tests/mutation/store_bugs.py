@@ -157,9 +157,9 @@ _BOUNDS = [
     ),
     Bug(
         "SQLite gets whole statements of rows only",
-        file="sql/sqlite.py",
-        before="_SIZES: Final = (500, 64, 1)\n",
-        after="_SIZES: Final = (500, 64)\n",
+        file="sql/sqlite_insert.py",
+        before="_SIZES: Final = (500, 64, 8, 1)\n",
+        after="_SIZES: Final = (500, 64, 8)\n",
         tests=(SQLITE + "test_rows_can_be_inserted_bit_by_bit",),
     ),
     _query(

@@ -186,6 +186,7 @@ class Batch:
                 if portion.unread is not None and (entity_id := self._parked_by(*portion.unread)) is not None:
                     sequels.leave(entity_id, portion.unread[1])
                 self.laps.lap("write")
+        self.laps.lap("write")  # what the store had not yet written
         self.tally.applied += sequels.count
         changes = Changes(heads=[*sequels.heads(), *sequels.ended])
         heads.update((head.entity_id, head) for head in sequels.ended)
