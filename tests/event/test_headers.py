@@ -22,6 +22,8 @@ REQUIRED: dict[str, bytes | None] = {
     "ce_time": b"2013-01-01T05:15:00Z",
 }
 
+USUAL = [name for name, _ in headers.build(id="1", source="/", type="a", entity_id="e", occurred_at=0)]
+
 
 def parse(key: bytes | None = b"acc-1", **changes: Any) -> Meta:
     """Read the required headers with changes to them; ``...`` leaves one out."""
@@ -179,6 +181,29 @@ def test_the_subject_must_be_the_key() -> None:
     for key, subject in ((b"acc-1", b"acc-2"), (None, b"acc-1"), (b"acc-1", None)):
         with pytest.raises(MalformedRecord, match=r"^the header ce_subject differs from the record's key"):
             parse(key, ce_subject=subject)
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"1.0", b"1", b"a", b"\xff", b"", None, b"2013-01-01T05:15:00Z"]), min_size=7, max_size=7
+    ),
+    st.sampled_from([b"1", b"a", b"\xff", b"", None]),
+)
+@example([b"1.0", b"1", b"/", b"a", b"e", b"2013-01-01T05:15:00Z", b"x"], b"e")
+@example([b"1.0", b"1", b"/", b"a", b"e", b"2013-01-01T05:15:00Z", b"x"], b"f")
+@example([b"1.1", b"1", b"/", b"a", b"e", b"2013-01-01T05:15:00Z", b"x"], b"e")
+@example([b"1.0", b"1", b"/", b"\xff", b"e", b"2013-01-01T05:15:00Z", b"x"], b"e")
+def test_the_order_of_headers_makes_no_difference(values: list[bytes | None], key: bytes | None) -> None:
+    """What is read, or refused and why: those in the order in which we write them are read in a way of their own."""
+    found = list(zip(USUAL, values, strict=True))
+    assert _said(found, key) == _said(found[::-1], key)
+
+
+def _said(found: list[tuple[str, bytes | None]], key: bytes | None) -> Meta | str:
+    try:
+        return headers.parse(found, key)
+    except MalformedRecord as error:
+        return str(error)
 
 
 def test_a_header_that_stands_twice_is_malformed() -> None:

@@ -17,7 +17,7 @@ from pydantic import AwareDatetime, BaseModel, Field, create_model
 
 from everwhen import Projection, Topic
 from everwhen.errors import ArgumentError, ContractError, MalformedRecord, UnknownSchema
-from everwhen.event import Event, Int32, contracts, datum, headers, schema
+from everwhen.event import Event, Int32, contracts, datum, headers, schema, source
 from everwhen.event.codec import Codec, ConstantIds
 from everwhen.event.contracts import Contract, Contracts, Version
 from everwhen.event.model import event_schema
@@ -106,6 +106,14 @@ LIES: dict[str, tuple[Any, bytes, str]] = {
 }
 
 
+@pytest.fixture(params=["as source", "as closures"])
+def _each_reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Records are read by source that is made for them, and those of a registry's schemas without."""
+    if request.param == "as closures":
+        monkeypatch.setattr(source, "reader", lambda *_: None)
+
+
+@pytest.mark.usefixtures("_each_reader")
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_refused(lie: str) -> None:
     """With the reason and the place, and nothing chained that could hold the payload."""

@@ -99,4 +99,4 @@ def test_no_name_that_avro_does_not_allow_gets_into_source() -> None:
     node = resolve(record(["long"]))
     lying = type(node)("record", children={"f0'] or exit() #": node.children["f0"]})
     assert source.writer(lying) is None
-    assert source.reader(lying, lambda _: pytest.fail("asked")) is None
+    assert source.reader(lying, lambda _: pytest.fail("asked"), 1) is None

@@ -8,6 +8,7 @@ from tests.mutation.bug import Bug
 
 _primitives = partial(Bug, file="event/primitives.py")
 _datum = partial(Bug, file="event/datum.py")
+_source = partial(Bug, file="event/source.py")
 _codec = partial(Bug, file="event/codec.py")
 _headers = partial(Bug, file="event/headers.py")
 _logical = partial(Bug, file="event/logical.py")
@@ -24,7 +25,7 @@ _NO_EVENT = _CODEC + "test_bytes_that_are_no_event_are_malformed"
 
 
 def _lie(name: str) -> tuple[str]:
-    return (f"{_HOSTILE}test_a_lie_is_refused[{name}]",)
+    return (f"{_HOSTILE}test_a_lie_is_refused[as closures-{name}]",)
 
 
 _DATUM = [
@@ -42,15 +43,21 @@ _DATUM = [
     ),
     _datum(
         "bytes left over after a datum are accepted",
-        before="        if end < len(data):\n",
-        after="        if end < 0:\n",
+        before="        if end != len(data):\n",
+        after="        if end > len(data):\n",
         tests=_lie("bytes left over"),
     ),
     _datum(
         "a datum may end behind its bytes",
-        before="        if end > len(data):\n",
-        after="        if end < 0:\n",
-        tests=(_HOSTILE + "test_a_lie_is_refused[a length beyond the value]", _NO_EVENT),
+        before="        if end != len(data):\n",
+        after="        if end < len(data):\n",
+        tests=(_HOSTILE + "test_a_lie_is_refused[as closures-a length beyond the value]", _NO_EVENT),
+    ),
+    _source(
+        "bytes left over after a record are accepted",
+        before="    if at != len(data):\n",
+        after="    if at > len(data):\n",
+        tests=(_NO_EVENT,),
     ),
     _primitives(
         "a number may be written with more bytes than it needs",
@@ -169,6 +176,12 @@ _FRAMES = [
         before='    if found.get("ce_subject", key) != key:\n',
         after='    if found.get("ce_subject", key) is None:\n',
         tests=(_HEADERS + "test_the_subject_must_be_the_key",),
+    ),
+    _headers(
+        "a record with the usual headers may be about another entity than its key",
+        before=" or subject != key:",
+        after=":",
+        tests=(_HEADERS + "test_the_order_of_headers_makes_no_difference",),
     ),
     _headers(
         "of a header that stands twice the last counts",

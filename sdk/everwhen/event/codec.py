@@ -39,6 +39,8 @@ SchemaRef: TypeAlias = int | UUID
 SCHEMA_ID_HEADER = "__value_schema_id"
 
 _SINGLE_OBJECT = b"\xc3\x01"
+_OWN_FRAME = 10
+"""How many bytes stand in front of a datum that needs no registry."""
 _CONFLUENT = b"\x00"
 _CONFLUENT_GUID = b"\x01"
 
@@ -89,6 +91,7 @@ class Codec:
         self._writers: dict[type[Event], _Write] = {}
         self._restorers: dict[type[Event], _Write] = {}
         self._readers: dict[bytes, _Read] = {}
+        """By what stands in front of the datum."""
         self._learned: dict[bytes, Match] = {}
         self._referred: dict[SchemaRef, _Read] = {}
 
@@ -117,20 +120,18 @@ class Codec:
         :raises MalformedRecord: if the bytes are not those of an event.
         :raises UnknownSchema: if the writer's schema is not known, or today's class cannot read it.
         """
-        if value is None:
-            raise MalformedRecord("the value is null (a tombstone); an event has a value")
-        if value[:2] == _SINGLE_OBJECT:
-            read = self._readers.get(value[2:10])
-            if read is not None:
-                return read(value, 10)
+        if value is not None and (read := self._readers.get(value[:_OWN_FRAME])) is not None:
+            return read(value, _OWN_FRAME)
         return self._decode_otherwise(value, headers)
 
-    def _decode_otherwise(self, value: bytes, headers: Headers | None) -> Event:
-        fingerprint = value[2:10] if value[:2] == _SINGLE_OBJECT else b""
+    def _decode_otherwise(self, value: bytes | None, headers: Headers | None) -> Event:
+        if value is None:
+            raise MalformedRecord("the value is null (a tombstone); an event has a value")
+        fingerprint = value[2:_OWN_FRAME] if value[:2] == _SINGLE_OBJECT else b""
         match = self._contracts.match(fingerprint) or self._learned.get(fingerprint)
         if match is not None:
-            read = self._readers[fingerprint] = _reader(match.contract, match.version)
-            return read(value, 10)
+            read = self._readers[value[:_OWN_FRAME]] = _reader(match.contract, match.version)
+            return read(value, _OWN_FRAME)
         reference = referred(value, headers)
         if reference is None:
             raise _unknown_frame(value)
@@ -238,7 +239,7 @@ def _unknown_frame(value: bytes) -> RecordError:
         return MalformedRecord(
             f"the value {start}; it has neither Avro's single-object encoding (0xc301) nor Confluent's frame (0x00)"
         )
-    if len(value) < 10:
+    if len(value) < _OWN_FRAME:
         return MalformedRecord("the value is truncated within its schema fingerprint")
     return UnknownSchema(
         f"no contract has the schema fingerprint {value[9:1:-1].hex()}; "

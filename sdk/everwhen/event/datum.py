@@ -26,8 +26,10 @@ from everwhen.event.primitives import (
     Deviation,
     Left,
     Read,
+    ended,
     length,
     long_varint,
+    no_text,
     read_string,
     truncated,
     varint,
@@ -54,20 +56,20 @@ def reader(node: Node, *, compiled: bool = False) -> Callable[[bytes, int], Any]
     :param compiled: read a record by Python source made for it, which gives the same in half the time; only for schemas
         of our own classes and files.
     """
-    read = (source.reader(node, _reader) if compiled and node.kind == "record" else None) or _reader(node)
+    made = source.reader(node, _reader, MAX_VALUES) if compiled and node.kind == "record" else None
+    return made or _whole(_reader(node))
 
+
+def _whole(read: Read) -> Callable[[bytes, int], Any]:
     def whole(data: bytes, start: int) -> Any:
         try:
             value, end = read(data, start, [MAX_VALUES])
         except (IndexError, StructError):
             raise truncated() from None
         except UnicodeDecodeError:
-            # Not chained: it holds the string.
-            raise wrong("a string is not UTF-8") from None
-        if end > len(data):
-            raise truncated()
-        if end < len(data):
-            raise Deviation(f"has {len(data) - end} bytes left over after its datum")
+            raise no_text() from None
+        if end != len(data):
+            raise ended(data, end)
         return value
 
     return whole

@@ -29,6 +29,16 @@ def wrong(reason: str) -> Deviation:
     return Deviation(f"does not follow its schema: {reason}")
 
 
+def no_text() -> Deviation:
+    """Return the error for a string that is not UTF-8. Python's own error holds the string: do not chain it."""
+    return wrong("a string is not UTF-8")
+
+
+def ended(data: bytes, end: int) -> Deviation:
+    """Return the error for a datum that ends elsewhere than its bytes."""
+    return truncated() if end > len(data) else Deviation(f"has {len(data) - end} bytes left over after its datum")
+
+
 def varint(data: bytes, at: int) -> tuple[int, int]:
     """Read a varint of any length, zig-zag undone."""
     first = data[at]

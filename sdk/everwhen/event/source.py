@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from struct import Struct
+from struct import error as StructError  # noqa: N812 - it is a class, whatever its name looks like
+from textwrap import indent
 from typing import Any, Final, TypeAlias
 
-from everwhen.event.primitives import Read, long_varint, read_string, wrong
+from everwhen.event.primitives import Read, ended, long_varint, no_text, read_string, truncated, wrong
 from everwhen.event.schema import Node, is_name
 
 Write: TypeAlias = Callable[[Mapping[str, Any]], bytes | None]
@@ -57,26 +59,53 @@ _DOUBLE = """
 _OTHER = """
     v{i}, at = f{i}(data, at, left)"""
 
+_READER = """
+def read(data, at):
+    left = [{most}]
+    try:
+        pass{fields}
+    except (IndexError, StructError):
+        raise truncated() from None
+    except UnicodeDecodeError:
+        raise no_text() from None
+    if at != len(data):
+        raise ended(data, at)
+    return {{{values}}}
+"""
+
+_FUNCTIONS = {
+    "read_string": read_string,
+    "long_varint": long_varint,
+    "wrong": wrong,
+    "truncated": truncated,
+    "no_text": no_text,
+    "ended": ended,
+    "double": Struct("<d").unpack_from,
+    "StructError": StructError,
+}
+
 _READS = {"string": _STRING, "long": _LONG, "boolean": _BOOLEAN, "double": _DOUBLE}
 
 
-def reader(node: Node, others: Callable[[Node], Read]) -> Read | None:
+def reader(node: Node, others: Callable[[Node], Read], most: int) -> Callable[[bytes, int], Any] | None:
     """Return the function that reads a record; ``None`` if a field has a name that Avro does not allow.
 
+    It is given the bytes and the offset from which on they are the record, and raises ``Deviation``.
+
     :param others: gives the function for any type.
+    :param most: how many objects the record's lists and maps may give.
     """
     if not _is_checked(node):
         return None
-    functions: dict[str, Any] = {"read_string": read_string, "long_varint": long_varint, "wrong": wrong}
-    functions["double"] = Struct("<d").unpack_from
-    lines = ["def read(data, at, left):"]
+    functions: dict[str, Any] = dict(_FUNCTIONS)
+    fields: list[str] = []
     for i, child in enumerate(node.children.values()):
-        lines.append(_READS.get(child.kind, _OTHER).format(i=i))
+        fields.append(_READS.get(child.kind, _OTHER).format(i=i))
         if child.kind not in _READS:
             functions[f"f{i}"] = others(child)
     values = ", ".join(f"{name!r}: v{i}" for i, name in enumerate(node.children))
-    lines.append(f"\n    return {{{values}}}, at")
-    read: Read = _function("read", "\n".join(lines), functions)
+    text = _READER.format(most=most, fields=indent("".join(fields), "    "), values=values)
+    read: Callable[[bytes, int], Any] = _function("read", text, functions)
     return read
 
 

@@ -55,7 +55,8 @@ class Intake:
         :raises RecordError: naming position, entity, event type and reason.
         """
         try:
-            if self._foreign or (record.value or b"")[:2] != _OWN:
+            is_ours = not self._foreign and (record.value or b"")[:2] == _OWN
+            if not is_ours:
                 record = self._adoption.adopt(record, recorded_at)
             partition, offset, _, key, value, given, _ = record
             meta = headers.parse(given, key)
@@ -72,15 +73,19 @@ class Intake:
                     "a retraction has no header ce_withdraws, the id of the event that it withdraws; "
                     "publish it with Publisher.retract()"
                 )
-            if value is None or value[:2] != _OWN:
+            if not is_ours or value is None:
                 value = self._adoption.stored(record)
             event = self._decode(value)
             if type(event).__event_type__ != name:
                 raise MalformedRecord(f"header ce_type says {name}, the value is a {event_type(type(event))}")
         except RecordError as error:
             raise type(error)(f"{self.where(record)}: {error}") from error
-        place = (entity_id, occurred_at, offset, partition, recorded_at, None, None)
-        row = _new(Version, (*place, event_id, name, correlation_id, causation_id, withdraws, value, None))
+        # fmt: off
+        row = _new(Version, (
+            entity_id, occurred_at, offset, partition, recorded_at, None, None,
+            event_id, name, correlation_id, causation_id, withdraws, value, None,
+        ))
+        # fmt: on
         return _new(Arrival, (row, name not in self._unfolded)), event
 
     def entity_of(self, record: Record, recorded_at: Micros) -> str | None:
