@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
@@ -129,11 +129,12 @@ class StoreJoin(Protocol):
         """How far everything is projected in the snapshot."""
         ...
 
-    def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
+    def find(self, points: Iterable[tuple[str, Micros]]) -> Iterator[Found]:
         """Find for each entity and instant what :meth:`StoreReader.find` does, in the order given.
 
-        Quickest where the points are sorted. Takes memory for all of them, and may still look at some while it gives
-        the first; other questions may be put in between all the same.
+        Quickest where the points are sorted. Some thousands of them are taken ahead of those that are given back, and
+        may still be looked for then; other questions may be put in between all the same. What the iterable of points
+        raises may be taken for an error of the store.
         """
         ...
 

@@ -40,18 +40,21 @@ class Answering(Generic[S]):
         self._store = store
         self._states = states
         self._as_of = as_of
+        self._is_now = as_of.is_now
         self._generation: Generation = store.generation
         self._marks: Basis | None = None
         self._by_partition: dict[int | None, _Covered] = {}
 
     def answer(self, entity_id: str, valid_at: Micros, found: Found) -> Answer[S]:
         """Say what is true of an entity at an instant."""
-        row, folded = found.row, False
-        if self._as_of.is_now and found.head is not None and _is_plain(found.head) and row is not None:
-            status = Status.DELETED if row.state is None else Status.FOUND
+        row = found.row
+        if self._is_now and row is not None and found.head is not None and _is_plain(found.head):
+            basis, watermark, incomplete = self._covered(found)
+            status, folded, final = Status.DELETED if row.state is None else Status.FOUND, False, False
         else:
             found, status, row, folded = self._settled(entity_id, valid_at, found)
-        basis, watermark, incomplete = self._covered(found)
+            basis, watermark, incomplete = self._covered(found)
+            final = self._is_final(status, found, incomplete)
         return _answer(
             entity_id,
             from_micros(valid_at),
@@ -59,7 +62,7 @@ class Answering(Generic[S]):
             None if row is None else self.version(row),
             basis,
             watermark,
-            self._is_final(status, found, incomplete),
+            final,
             folded,
             incomplete,
             None,
@@ -170,7 +173,7 @@ class Answering(Generic[S]):
     def _is_final(self, status: Status, found: Found, incomplete: Incomplete | None) -> bool:
         """Whether no later record can change the answer to this question."""
         as_of = self._as_of
-        if as_of.is_now:
+        if self._is_now:
             return False
         if status in (Status.NOT_YET_PROJECTED, Status.QUARANTINED) or incomplete:
             return False

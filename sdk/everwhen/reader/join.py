@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Final, TypeAlias, TypeVar
+from itertools import chain
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar
 
 from everwhen.errors import ArgumentError, InstantError
 from everwhen.instants import Micros, to_micros
@@ -18,8 +20,17 @@ from everwhen.reader.stream import Stream
 S = TypeVar("S")
 _Point: TypeAlias = tuple[str, Micros]
 
-_CHUNK: Final = 8_000
-"""Rows that are read and answered together."""
+_CHUNK: Final = 4_000
+"""Rows that are read and answered together. The first are answered when twice as many are read: the store has something
+to look for at any time then."""
+
+
+class _Lot(NamedTuple):
+    """Points that were read together."""
+
+    points: list[_Point]
+    order: list[int]
+    """Their places, sorted by what stands there."""
 
 
 class Join(Stream[Answer[S]]):
@@ -40,22 +51,37 @@ class Join(Stream[Answer[S]]):
         self._rows = _iterator(rows)
         self._store = self._stack.enter_context(source)
         self._answering = answering(self._store)
+        self._taken: deque[_Lot] = deque()
+        self._failure: Exception | None = None
         self.basis: Basis = self._answering.pin(self._store.marks)
         """What every answer of this join was computed from."""
 
     def _items(self) -> Iterator[Answer[S]]:
-        for points in _chunks(self._rows):
-            yield from self._answers(points)
-
-    def _answers(self, points: list[_Point]) -> list[Answer[S]]:
-        # Sorted, so that neighbours in an index are looked at one after the other.
-        order = sorted(range(len(points)), key=points.__getitem__)
-        found = self._store.find([points[place] for place in order])
         answer = self._answering.answer
-        answers: list[Any] = [None] * len(points)
-        for place, each in zip(order, found, strict=True):
-            answers[place] = answer(*points[place], each)
-        return answers
+        found = self._store.find(self._sorted())
+        for first in found:
+            lot = self._taken.popleft()
+            answers: list[Any] = [None] * len(lot.points)
+            for place, each in zip(lot.order, chain([first], found), strict=False):
+                answers[place] = answer(*lot.points[place], each)
+            yield from answers
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+
+    def _sorted(self) -> Iterator[_Point]:
+        """Yield all points, those of a chunk sorted: neighbours in an index are then looked at one after the other.
+
+        The next chunk is read before the last one is answered. If that fails, it is for those after it to learn of it.
+        """
+        try:
+            for points in _chunks(self._rows):
+                order = sorted(range(len(points)), key=points.__getitem__)
+                self._taken.append(_Lot(points, order))
+                for place in order:
+                    yield points[place]
+        except Exception as error:  # noqa: BLE001 - whatever the rows raise
+            self._failure = error
 
 
 def _iterator(rows: Any) -> Iterator[Any]:

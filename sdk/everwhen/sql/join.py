@@ -17,14 +17,16 @@ from everwhen.sql.queries import Queries
 if TYPE_CHECKING:
     from everwhen.sql.prepared_find import PreparedFind
 
-Looked: TypeAlias = Iterable[tuple[HeadRow | None, Sequence[Any]]]
-"""For each point the head and the columns that a seek gives."""
+Point: TypeAlias = tuple[str, Micros]
+"""An entity and an instant."""
+Looked: TypeAlias = Iterable[tuple[Micros, HeadRow | None, Sequence[Any]]]
+"""For each point its instant, the head, and the columns that a seek gives."""
 
 
 class Points(Protocol):
     """How many points are looked at."""
 
-    def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
+    def look(self, points: Iterable[Point]) -> Looked:
         """Look at all points, in the order given. Other questions may be put in between, after :meth:`settle`."""
         ...
 
@@ -62,14 +64,14 @@ class SqlJoin:
         self._points = _make_points(prepared, connection, queries, as_of, generation)
         self._last: tuple[str, EntityRows] | None = None
 
-    def find(self, points: Sequence[tuple[str, Micros]]) -> Iterator[Found]:
+    def find(self, points: Iterable[Point]) -> Iterator[Found]:
         """Find the version that is valid for each entity and instant, in the order given.
 
         :raises StoreUnavailable: if the database failed.
         """
         # Whoever iterates is not inside the context that lent the connection, and so has errors translated.
         with translated(self._address, self._doing):
-            for (_, valid_at), (head, row) in zip(points, self._points.look(points), strict=True):
+            for valid_at, head, row in self._points.look(points):
                 yield found_of(self.marks, head, row, self._as_of, valid_at)
 
     def settle(self) -> None:
@@ -98,17 +100,16 @@ class SeekingPoints:
         self._head = queries.head
         self._statement, self._parameters = ask(queries.seek, as_of, generation)
 
-    def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
+    def look(self, points: Iterable[Point]) -> Looked:
         """Look at one after the other; at an entity once for neighbours."""
-        cursor, parameters, looked = self._cursor, self._parameters, []
+        cursor, parameters = self._cursor, self._parameters
         entity, head = None, None
         for entity_id, valid_at in points:
             if entity_id != entity:
                 entity = parameters["entity_id"] = entity_id
                 head = head_of(self._head.run(cursor, parameters).fetchone() or NOTHING)
             parameters["valid_at"] = valid_at
-            looked.append((head, NOTHING if head is None else self._statement.run(cursor, parameters).fetchone()))
-        return looked
+            yield valid_at, head, NOTHING if head is None else self._statement.run(cursor, parameters).fetchone()
 
     def settle(self) -> None:
         """Do nothing: nothing is under way when the caller has control."""

@@ -7,16 +7,15 @@ the catalog.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import zip_longest
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
-from everwhen.instants import Micros
 from everwhen.ports.answers import AsOf, HeadRow
 from everwhen.ports.generations import Generation
 from everwhen.sql import wire
 from everwhen.sql.found import NOTHING, then
-from everwhen.sql.join import Looked
+from everwhen.sql.join import Looked, Point
 from everwhen.sql.postgres import Array, tuple_cursor
 from everwhen.sql.postgres_rows import Reading, version_columns
 from everwhen.sql.prepared import answer
@@ -36,10 +35,11 @@ _ONLY_PROBES: Final = "; ".join(
 
 
 class _Part:
-    """Some of the points, sent to the server; ``rows`` once they are there."""
+    """Some of the points; what is said of them once it is there."""
 
-    def __init__(self, points: Sequence[tuple[str, Micros]]) -> None:
+    def __init__(self, points: Sequence[Point]) -> None:
         self.points = points
+        self.heads: Mapping[str, HeadRow | None] = {}
         self.rows: Sequence[Sequence[Any]] | None = None
 
 
@@ -65,19 +65,18 @@ class ArrayPoints:
         self._statement = prepared.points_now if as_of.is_now else prepared.points_past
         self._under_way: _Part | None = None
 
-    def look(self, points: Sequence[tuple[str, Micros]]) -> Looked:
+    def look(self, points: Iterable[Point]) -> Looked:
         """Look at all points, some at a time; at an entity once, however many are about it."""
-        self.settle()
-        heads = self._heads_of([entity_id for entity_id, _ in points])
-        parts = [_Part(points[begin : begin + _AT_ONCE]) for begin in range(0, len(points), _AT_ONCE)]
-        for part, following in zip_longest(parts, parts[1:]):
-            if part.rows is None:
-                self._begin(part)
+        parts = map(_Part, _batched(points))
+        following = next(parts, None)
+        while (part := following) is not None:
+            self._begin(part)
+            following = next(parts, None)  # whoever gives the points takes his time while the server has some
             rows = self._received(part)
             if following is not None:
                 self._begin(following)
-            for (entity_id, _), row in zip(part.points, rows, strict=True):
-                yield heads.get(entity_id), row
+            for (entity_id, valid_at), row in zip(part.points, rows, strict=True):
+                yield valid_at, part.heads.get(entity_id), row
 
     def settle(self) -> None:
         """Wait for what the server is doing, so that it can be asked for something else."""
@@ -86,9 +85,10 @@ class ArrayPoints:
             part.rows = self._receive(part)
 
     def _begin(self, part: _Part) -> None:
-        if part is self._under_way:
+        if part is self._under_way or part.rows is not None:
             return
         self.settle()
+        part.heads = self._heads_of([entity_id for entity_id, _ in part.points])
         arrays = {
             "entity_ids": wire.array(wire.TEXT, [entity_id for entity_id, _ in part.points]),
             "instants": wire.array(wire.INSTANT, [valid_at for _, valid_at in part.points]),
@@ -118,3 +118,9 @@ class ArrayPoints:
             self._known |= dict.fromkeys(missing)
             self._known |= {row[0]: HeadRow(*row) for row in self._heads.run(self._cursor, given).fetchall()}
         return self._known
+
+
+def _batched(points: Iterable[Point]) -> Iterator[list[Point]]:
+    given = iter(points)
+    while some := list(islice(given, _AT_ONCE)):
+        yield some
