@@ -18,7 +18,7 @@ from everwhen.ports.continuity import Applied
 from everwhen.ports.generations import Blueprint, Generation
 from everwhen.ports.store import Claim, Inserter
 from everwhen.positions import Mark
-from everwhen.projection.rows import Changes, Known, Version
+from everwhen.projection.rows import Changes, Known, Version, VersionValues
 from everwhen.sql import SqlStore, lookups, wire
 from everwhen.sql.batch import SqlBatch
 from everwhen.sql.expressions import POSTGRESQL
@@ -99,14 +99,14 @@ def _copying(statement: str) -> _Insert:
 def _at_the_end(insertion: Insertion) -> _Insert:
     @contextmanager
     def inserting(connection: Any) -> Iterator[Inserter]:
-        rows: list[Version] = []
+        rows: list[VersionValues] = []
         yield rows.extend
         insertion.run(connection, list(map(_kept, sorted(rows, key=_key))))
 
     return inserting
 
 
-def _packed(rows: Iterable[Version]) -> bytes:
+def _packed(rows: Iterable[VersionValues]) -> bytes:
     """Do what :func:`everwhen.sql.wire.version_rows` does, with three columns less."""
     packed: list[bytes] = []
     add, texts, count = packed.append, wire._TextCache(), len(_COLUMNS).to_bytes(2, "big")

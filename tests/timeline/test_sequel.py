@@ -35,10 +35,10 @@ def follow(head: Head | None, arrivals: list[Arrival]) -> tuple[list[Version], l
         return rows, []
     sequel = Sequel("e", 0, head)
     for each in arrivals:
-        row = sequel.follow(each, EVENT, apply)
+        row = sequel.follow(each.row, EVENT, apply) if each.contributes else None
         if row is None:
             break
-        rows.append(row)
+        rows.append(Version(*row))
     assert sequel.count == len(rows)
     return rows, [sequel.head()] if rows else []
 
@@ -117,8 +117,8 @@ def test_an_event_that_cannot_be_folded_ends_it() -> None:
         return apply(state, row, event)
 
     sequel = Sequel("e", 0, None)
-    row = sequel.follow(arrival(Entry(1, 0, 0, "a", "plain")), EVENT, failing)
+    row = sequel.follow(arrival(Entry(1, 0, 0, "a", "plain")).row, EVENT, failing)
     assert row is not None
     before = sequel.head()
-    assert sequel.follow(arrival(Entry(2, 0, 5, "b", "plain")), EVENT, failing) is None
-    assert (sequel.count, sequel.head(), before.state) == (1, before, row.state)
+    assert sequel.follow(arrival(Entry(2, 0, 5, "b", "plain")).row, EVENT, failing) is None
+    assert (sequel.count, sequel.head(), before.state) == (1, before, Version(*row).state)

@@ -89,7 +89,7 @@ def test_what_the_sdk_makes_is_read_and_stored_in_our_form(topic: Any, form: Any
     """In each of its forms; the subject stands in for a key that is not there, in all but our own form."""
     if key is None and form is binary_avro:
         pytest.skip("a record in our own form has a key")
-    (row, _), event = Intake(ledger.projection(topic)).read(record_of(form(topic), key), MICROS)
+    row, _, event = Intake(ledger.projection(topic)).read(record_of(form(topic), key), MICROS)
     assert event == Noted(text="x")
     assert (row.entity_id, row.event_id, row.event_type, row.valid_from) == ("entity", "e-1", "ledger.noted", MICROS)
     assert row.event == topic.codec.encode(event)
@@ -98,7 +98,7 @@ def test_what_the_sdk_makes_is_read_and_stored_in_our_form(topic: Any, form: Any
 def test_extensions_of_a_structured_event_are_ours(topic: Any) -> None:
     """What it was caused by, and what it withdraws."""
     made = event_of({"text": "x"}, correlationid="c", causationid="d", withdraws="w")
-    (row, _), _ = Intake(ledger.projection(topic)).read(record_of(kafka.to_structured_event(made)), MICROS)
+    row, *_ = Intake(ledger.projection(topic)).read(record_of(kafka.to_structured_event(made)), MICROS)
     assert (row.correlation_id, row.causation_id, row.withdraws) == ("c", "d", "w")
 
 
@@ -106,7 +106,7 @@ def test_a_retraction_can_be_structured(topic: Any) -> None:
     """Its value is Avro of the package's own schema."""
     value = Writer(topic).record(1, "entity", Retracted(reason=None), occurred_at=0).value
     made = event_of(value, type="everwhen.retracted", withdraws="w", datacontenttype="application/avro")
-    (row, contributes), event = Intake(ledger.projection(topic)).read(record_of(kafka.to_structured_event(made)), 0)
+    row, contributes, event = Intake(ledger.projection(topic)).read(record_of(kafka.to_structured_event(made)), 0)
     assert (row.withdraws, contributes, event) == ("w", False, Retracted(reason=None))
 
 
@@ -156,5 +156,5 @@ def test_json_under_another_media_type_is_not_guessed(topic: Any) -> None:
 def test_an_event_without_fields_can_be_json(topic: Any) -> None:
     """An empty object is one."""
     made = event_of({}, type="ledger.wiped")
-    _, event = Intake(ledger.projection(topic)).read(record_of(kafka.to_structured_event(made)), MICROS)
+    *_, event = Intake(ledger.projection(topic)).read(record_of(kafka.to_structured_event(made)), MICROS)
     assert event == Wiped()

@@ -39,7 +39,7 @@ def with_header(record: Record, name: str, value: bytes) -> Record:
 
 def test_a_good_record_is_taken_with_its_time_from_the_log(intake: Intake, record: Record) -> None:
     """Entity, instant, position, recorded time and bytes are those of the record."""
-    (row, contributes), event = intake.read(record, 9)
+    row, contributes, event = intake.read(record, 9)
     assert contributes
     assert event == Noted(text="a secret")
     assert (row.entity_id, row.valid_from, row.partition, row.offset, row.recorded_at) == ("entity", 5, 1, 7, 9)
@@ -103,7 +103,7 @@ def retraction(tmp_path: Path) -> Record:
 
 def test_a_retraction_is_taken_whatever_the_projection_declares(intake: Intake, retraction: Record) -> None:
     """It withdraws and is never folded, so no projection has to say what becomes of it."""
-    (row, contributes), event = intake.read(retraction, 9)
+    row, contributes, event = intake.read(retraction, 9)
     assert not contributes
     assert event == Retracted(reason="a secret")
     assert (row.event_id, row.event_type, row.withdraws) == ("own", "everwhen.retracted", "target")
@@ -111,7 +111,7 @@ def test_a_retraction_is_taken_whatever_the_projection_declares(intake: Intake, 
 
 def test_a_correction_is_taken_and_folded(intake: Intake, record: Record) -> None:
     """It withdraws another event and counts itself."""
-    (row, contributes), _ = intake.read(with_header(record, "ce_withdraws", b"target"), 9)
+    row, contributes, _ = intake.read(with_header(record, "ce_withdraws", b"target"), 9)
     assert contributes
     assert row.withdraws == "target"
 

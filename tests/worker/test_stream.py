@@ -56,7 +56,7 @@ def test_every_record_comes_once_in_order_with_a_time_that_does_not_go_back(
     came: list[tuple[str, int, int]] = []
     for portion in portions(intake, records, 4):
         assert len(portion.read) <= SIZE
-        came += [(GOOD, row.offset, row.recorded_at) for (row, _), _ in portion.read]
+        came += [(GOOD, row.offset, row.recorded_at) for row, *_ in portion.read]
         if portion.unread is not None:
             record, unread = portion.unread
             assert (record.offset, type(unread.error)) == (unread.offset, MalformedRecord)

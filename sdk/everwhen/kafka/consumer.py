@@ -273,8 +273,8 @@ class KafkaConsumer:
             elif partition in placed:
                 kind, millis = message.timestamp()
                 recorded_at = 0 if kind == TIMESTAMP_NOT_AVAILABLE else millis * _MICROS_PER_MILLI
-                content = message.key(), message.value(), message.headers() or (), message.leader_epoch()
-                add(_new(Record, (partition, offset, recorded_at, *content)))
+                key, value, headers = message.key(), message.value(), message.headers() or ()
+                add(_new(Record, (partition, offset, recorded_at, key, value, headers, message.leader_epoch())))
 
     def _is_same_topic(self) -> bool:
         """Whether what was fetched is surely of the topic that was opened; ``False`` if no broker says so just now.

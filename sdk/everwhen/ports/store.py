@@ -21,7 +21,7 @@ from everwhen.ports.pruning import StorePruning
 from everwhen.ports.quarantine import StoreQuarantine
 from everwhen.ports.schema import StoreSchema
 from everwhen.positions import Mark
-from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version
+from everwhen.projection.rows import Changes, Head, Known, Quarantined, Version, VersionValues
 
 
 class Suspect(NamedTuple):
@@ -62,7 +62,7 @@ class Repeated(Exception):
     """A row was to be inserted of an event id that its entity has in ``versions`` already. The batch is spoilt."""
 
 
-Inserter: TypeAlias = Callable[[Sequence[Version]], None]
+Inserter: TypeAlias = Callable[[Sequence[VersionValues]], None]
 """Adds rows to those that are inserted."""
 
 

@@ -43,7 +43,7 @@ from sqlalchemy.sql.elements import ClauseElement
 from sqlalchemy.types import NullType, TypeEngine
 
 from everwhen.ports.store import Inserter, Repeated
-from everwhen.projection.rows import Changes, Version
+from everwhen.projection.rows import Changes, VersionValues
 from everwhen.sql import wire
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.tables import IDS, GenerationTables
@@ -92,7 +92,7 @@ class PostgresWriter:
         with _unrepeated(), ExitStack() as opened:
             copy: Copy | None = None
 
-            def insert(rows: Sequence[Version]) -> None:
+            def insert(rows: Sequence[VersionValues]) -> None:
                 nonlocal copy
                 if copy is None:
                     copy = opened.enter_context(tuple_cursor(connection).copy(self._insert))

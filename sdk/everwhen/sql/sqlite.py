@@ -13,7 +13,7 @@ from sqlalchemy.dialects.sqlite import dialect as sqlite_dialect
 from sqlalchemy.sql.elements import ClauseElement
 
 from everwhen.ports.store import Inserter, Repeated
-from everwhen.projection.rows import Changes, Version
+from everwhen.projection.rows import Changes, VersionValues
 from everwhen.sql.lookups import ALL, Lookup
 from everwhen.sql.sqlite_insert import Insertion
 from everwhen.sql.tables import GenerationTables
@@ -53,7 +53,7 @@ class SqliteWriter:
     @contextmanager
     def inserting(self, connection: Any) -> Iterator[Inserter]:
         """Take new versions and insert them at the end: in one process nothing works on them meanwhile."""
-        rows: list[Version] = []
+        rows: list[VersionValues] = []
         yield lambda more: rows.extend(more)
         self._insert_all(connection, rows)
 
@@ -73,7 +73,7 @@ class SqliteWriter:
             run(self._release, (row[:2] for row in changes.released))
         self._keep.run(connection, changes.kept)
 
-    def _insert_all(self, connection: Any, rows: Sequence[Version]) -> None:
+    def _insert_all(self, connection: Any, rows: Sequence[VersionValues]) -> None:
         try:
             # Entity by entity, so that rows that share a page are written while it is at hand.
             self._insert.run(connection, sorted(rows, key=_entity))

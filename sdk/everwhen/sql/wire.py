@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
-from everwhen.projection.rows import Version
+from everwhen.projection.rows import VersionValues
 
 _EPOCH = 946_684_800_000_000
 """2000-01-01T00:00:00Z, PostgreSQL's zero of time, in microseconds since 1970."""
@@ -90,7 +90,7 @@ _TWO_NULLS, _THREE_NULLS = _NULL * 2, _NULL * 3
 _when_and_where = struct.Struct(">iqiqiiiq").pack
 
 
-def version_rows(rows: Iterable[Version]) -> bytes:
+def version_rows(rows: Iterable[VersionValues]) -> bytes:
     """Pack rows of ``versions`` as :func:`copy_block` does: nearly all that is written, so it is unrolled.
 
     :return: the rows alone; :data:`HEADER` stands before the first and :data:`TRAILER` after the last of a ``COPY``.

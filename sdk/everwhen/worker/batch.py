@@ -141,9 +141,10 @@ class Batch:
 
     def _read_again(self, row: Quarantined) -> Coming:
         try:
-            return self._rules.intake.read(quarantine.record_of(row), row.recorded_at)[0]
+            version, contributes, _ = self._rules.intake.read(quarantine.record_of(row), row.recorded_at)
         except RecordError as error:
             return Unread(row.partition, row.offset, row.recorded_at, error)
+        return Arrival(version, contributes)
 
     # -- what is written -----------------------------------------------------------------------------------------
 

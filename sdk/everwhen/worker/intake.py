@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from everwhen.errors import MalformedRecord, RecordError
 from everwhen.event import Event, Retracted, event_type, headers
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
 from everwhen.positions import Position
-from everwhen.projection import Arrival, Projection
+from everwhen.projection import Projection
 from everwhen.projection.rows import Version
 from everwhen.worker.quarantine import entity_of
 
@@ -23,6 +23,11 @@ _RETRACTED = event_type(Retracted)
 _new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 _OWN = b"\xc3\x01"
 """How a value begins that is stored as it is."""
+_SHORT: Final = headers.ID_LIMIT // 4
+"""So many characters never have more bytes than an id may have."""
+
+Read: TypeAlias = tuple[Version, bool, Event]
+"""The fields of an :class:`~everwhen.projection.Arrival`, and its event decoded."""
 
 
 class Intake:
@@ -46,12 +51,12 @@ class Intake:
         self._names = {old: name for old, name in renamed.items() if name in known} | {name: name for name in known}
         self._decode = projection.topic.codec.decode
 
-    def read(self, record: Record, recorded_at: Micros) -> tuple[Arrival, Event]:
+    def read(self, record: Record, recorded_at: Micros) -> Read:
         """Read one record.
 
         :param record: as the log gave it.
         :param recorded_at: its time, made monotonic per partition.
-        :return: the arrival, and its event decoded.
+        :return: the version that it begins, whether it is folded, and its event decoded.
         :raises RecordError: naming position, entity, event type and reason.
         """
         try:
@@ -61,7 +66,9 @@ class Intake:
             partition, offset, _, key, value, given, _ = record
             meta = headers.parse(given, key)
             event_id, kind, entity_id, occurred_at, correlation_id, causation_id, withdraws = meta
-            _check_ids(meta)
+            is_alone = correlation_id is causation_id is withdraws is None
+            if not is_alone or len(entity_id) + len(event_id) > _SHORT or "\0" in entity_id + event_id:
+                _check_ids(meta)
             name = self._names.get(kind)
             if name is None:
                 raise MalformedRecord(
@@ -86,7 +93,7 @@ class Intake:
             event_id, name, correlation_id, causation_id, withdraws, value, None,
         ))
         # fmt: on
-        return _new(Arrival, (row, name not in self._unfolded)), event
+        return row, name not in self._unfolded, event
 
     def entity_of(self, record: Record, recorded_at: Micros) -> str | None:
         """Return the entity that a record belongs to which cannot be read; ``None`` if nothing in it can say."""
@@ -113,17 +120,8 @@ class Intake:
 
 
 def _check_ids(meta: headers.Meta) -> None:
-    event_id, _, entity_id, _, correlation_id, causation_id, withdraws = meta
-    together = entity_id + event_id
-    if not (correlation_id is causation_id is withdraws is None):
-        together += f"{correlation_id or ''}{causation_id or ''}{withdraws or ''}"
-    if "\0" in together:
+    if any("\0" in (each or "") for each in (meta.id, meta.entity_id, *meta[4:])):
         raise MalformedRecord("an id holds a NUL character, which no database text can hold")
-    if len(together) > headers.ID_LIMIT // 4:
-        _check_lengths(meta)
-
-
-def _check_lengths(meta: headers.Meta) -> None:
     indexed = ("the key", meta.entity_id), ("the header ce_id", meta.id), ("the header ce_withdraws", meta.withdraws)
     for name, value in indexed:
         if value is not None and len(value.encode()) > headers.ID_LIMIT:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from everwhen.projection import Apply, Coming, Sequel, is_plain
-from everwhen.projection.rows import Head, Version
-from everwhen.worker.stream import Read
+from everwhen.projection import Apply, Arrival, Coming, Sequel, is_plain
+from everwhen.projection.rows import Head, VersionValues
+from everwhen.worker.intake import Read
 
 
 class Sequels:
@@ -31,16 +31,16 @@ class Sequels:
         self._apply = apply
         self._sequels: dict[str, Sequel] = {}
 
-    def follow(self, read: Sequence[Read]) -> list[Version]:
+    def follow(self, read: Sequence[Read]) -> list[VersionValues]:
         """Take more records; return their rows, in the order of the log."""
-        rows: list[Version] = []
+        rows: list[VersionValues] = []
         sequels, apply = self._sequels, self._apply
-        for arrival, event in read:
-            entity_id = arrival[0][0]
+        for version, contributes, event in read:
+            entity_id = version[0]
             sequel = sequels.get(entity_id) or self._begin(entity_id)
-            row = None if sequel is None else sequel.follow(arrival, event, apply)
+            row = sequel.follow(version, event, apply) if contributes and sequel is not None else None
             if row is None:
-                self.leave(entity_id, arrival)
+                self.leave(entity_id, Arrival(version, contributes))
             else:
                 rows.append(row)
         self.count += len(rows)

@@ -8,19 +8,16 @@ folding.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from everwhen.errors import RecordError, UnknownSchema
-from everwhen.event import Event
 from everwhen.instants import Micros
 from everwhen.ports.log import Record
-from everwhen.projection import Arrival, Unread
-from everwhen.worker.intake import Intake
+from everwhen.projection import Unread
+from everwhen.worker.intake import Intake, Read
 
 _PORTION: Final = 500
 """Records of a portion: enough that neither the store nor the clock is asked often."""
-
-Read: TypeAlias = tuple[Arrival, Event]
 
 
 class Ahead(Exception):
