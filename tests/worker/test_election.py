@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from confluent_kafka.admin import AdminClient
 
 from everwhen import Publisher, Reader, Topic, Worker, WorkerSettings
 from everwhen.connect import open_log
-from everwhen.errors import LogUnavailable
+from everwhen.errors import LogUnavailable, TopicNotFound
+from everwhen.kafka import admin
 from everwhen.ports.log import Bounds
 from everwhen.testing.parts import Kafka, PartsError, start_kafka
 from tests import ledger
@@ -93,6 +95,27 @@ def test_elections_lose_double_and_reorder_nothing(cluster: Kafka, tmp_path: Pat
     with Reader(projection, store) as reader:
         projected = {entity: reader.get(entity, valid_at=T0).require().notes for entity in ENTITIES}
     assert projected == sender.acknowledged
+
+
+def test_a_broker_that_has_not_heard_of_a_topic_is_not_believed(
+    cluster: Kafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after a topic was made, a broker may say that there is none; one that is missing is missed all the same."""
+    asked, ignorant = admin._topic, [2]
+
+    def question(topic: str, within: float = 15.0) -> Callable[[AdminClient], Any]:
+        if topic == "news" and ignorant[0]:
+            ignorant[0] -= 1
+            return asked("nowhere", within)
+        return asked(topic, within)
+
+    with closing(open_log({"bootstrap.servers": cluster.address.bootstrap})) as opened:
+        opened.create_topic("news", 3, replication=3)
+        monkeypatch.setattr(admin, "_topic", question)
+        assert opened.describe("news").partitions == 3
+        assert ignorant == [0]
+        with pytest.raises(TopicNotFound, match="no such topic"):
+            opened.describe("none")
 
 
 def test_a_leader_that_died_just_now_is_not_taken_for_an_end(cluster: Kafka) -> None:

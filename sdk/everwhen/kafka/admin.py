@@ -42,6 +42,8 @@ _OFFSET_SPEC: Any = OffsetSpec
 ANSWER_SECONDS = 15.0
 """How long one question to the brokers may take."""
 _LOOK_AGAIN_SECONDS = 0.05
+_NEWS_SECONDS = 2.0
+"""How long the brokers of a cluster are given to hear of a topic."""
 _FIRST_ANSWER_SECONDS = 0.5
 _TLS_SECONDS = 3.0
 """How long a refusal by TLS is borne until a first broker has answered: another one may be in order."""
@@ -78,8 +80,8 @@ class Admin:
         where = self._where(topic)
         if self._is_mock(where):
             return self._describe_in_mock(topic)
-        found = self._ask(where, _topic(topic))
-        cluster_id = self._ask(where, _cluster_id)
+        found = self._find(topic)
+        cluster_id = self._ask(where, _cluster).cluster_id or ""
         return TopicDescription(topic, len(found.partitions), cluster_id, _id_of(found))
 
     def identity(self, topic: str, within: float) -> tuple[str, int]:
@@ -91,7 +93,7 @@ class Admin:
         where = self._where(topic)
         if self._is_mock(where):
             return UNKNOWN_ID, 0
-        found = self._ask(where, _topic(topic, within))
+        found = self._find(topic, within)
         return _id_of(found), len(found.partitions)
 
     def create(self, topic: str, partitions: int, replication: int | None) -> bool:
@@ -197,6 +199,21 @@ class Admin:
     def _is_mock(self, where: str) -> bool:
         self._reach(self._open(), where)
         return self._mock is True
+
+    def _find(self, topic: str, within: float = ANSWER_SECONDS) -> Any:
+        """Ask for the topic. In a cluster, ask for a while: right after it was made, some brokers say there is none."""
+        where = self._where(topic)
+        deadline: float | None = None
+        while True:
+            try:
+                return self._ask(where, _topic(topic, within))
+            except TopicNotFound:
+                if deadline is None:
+                    is_alone = len(self._ask(where, _cluster).nodes) == 1
+                    deadline = time.monotonic() + (0 if is_alone else _NEWS_SECONDS)
+                if time.monotonic() >= deadline:
+                    raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _wait_until_known(self, topic: str) -> None:
         deadline = time.monotonic() + ANSWER_SECONDS
@@ -341,8 +358,8 @@ def _metadata(client: AdminClient) -> Any:
     return client.list_topics(timeout=ANSWER_SECONDS)
 
 
-def _cluster_id(client: AdminClient) -> str:
-    return client.describe_cluster(request_timeout=ANSWER_SECONDS).result().cluster_id or ""
+def _cluster(client: AdminClient) -> Any:
+    return client.describe_cluster(request_timeout=ANSWER_SECONDS).result()
 
 
 def _meet(client: AdminClient) -> bool | None:
