@@ -48,6 +48,8 @@ HISTORY: Final = Promise(
     WORKER,
     "the latest state of each entity only, by hand (`limits/latest.py`)",
 )
+LEAST: Final = 5
+"""Rounds: each side runs for a few seconds only, in which the machine may do something else."""
 CANNOT: Final = (
     Cannot("Quix Streams", "state at an instant", "a state is a key's latest value"),
     Cannot("Quix Streams", "asking from outside", "state is read inside the callback, for the key that is processed"),
@@ -85,7 +87,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
         sides["Quix"] = partial(peer.rate, part.name, number)
     except Unavailable as reason:
         yield QUIX.missing(str(reason))
-    found = in_turns(sides, rig.rounds)
+    found = in_turns(sides, rig.rounds if rig.quick else max(rig.rounds, LEAST))
     note = f"{number:,} events"
     common = ["confluent-kafka", "fastavro", "pydantic", "SQLAlchemy", "psycopg"]
     server = versions(common, Kafka=rig.kafka_version, PostgreSQL=rig.postgres_version)
