@@ -91,7 +91,7 @@ def _measure(rig: Rig, reader: Reader[Any], connection: Any) -> Iterator[Outcome
         sides["DuckDB"] = lambda: _rate_of(peer, number, digests)
     except Unavailable as reason:
         missing = str(reason)
-    found = in_turns(sides, rig.rounds if rig.quick else max(rig.rounds, LEAST))
+    found = in_turns(sides, rig.rounds_of_short(LEAST))
     versions_ = versions(["psycopg"], PostgreSQL=rig.postgres_version)
     rows = f"{len(aircraft_then):,} rows; each of ours has a validated state, its basis and its status"
     yield SNAPSHOT.measured(found["Reader.snapshot"], found["SQL, snapshot"], versions=versions_, note=rows)

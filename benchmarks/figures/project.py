@@ -87,7 +87,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
         sides["Quix"] = partial(peer.rate, part.name, number)
     except Unavailable as reason:
         yield QUIX.missing(str(reason))
-    found = in_turns(sides, rig.rounds if rig.quick else max(rig.rounds, LEAST))
+    found = in_turns(sides, rig.rounds_of_short(LEAST))
     note = f"{number:,} events"
     common = ["confluent-kafka", "fastavro", "pydantic", "SQLAlchemy", "psycopg"]
     server = versions(common, Kafka=rig.kafka_version, PostgreSQL=rig.postgres_version)

@@ -56,7 +56,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
     run(_by_hand, told[:1_000])  # a broker that has just started is slow to give its first idempotent producer an id
     gc.freeze()  # the events themselves are nobody's garbage
     sides: dict[str, Callable[[], float]] = {"publisher": partial(run, _publish), "by hand": partial(run, _by_hand)}
-    found = in_turns(sides, rig.rounds if rig.quick else max(rig.rounds, LEAST))
+    found = in_turns(sides, rig.rounds_of_short(LEAST))
     gc.unfreeze()
     yield PUBLISH.measured(
         found["publisher"],

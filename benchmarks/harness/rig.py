@@ -59,6 +59,13 @@ class Rig:
     ) -> None:
         self._stack.close()
 
+    def rounds_of_short(self, least: int) -> int:
+        """Return how often sides run that are so short that other work on the machine is much of a round.
+
+        :param least: at least so often, but for a quick run.
+        """
+        return self.rounds if self.quick else max(self.rounds, least)
+
     @cached_property
     def kafka(self) -> Kafka:
         """A broker of its own, as topics have fixed names and must hold nothing else; started once."""

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.limits.fold import Batch, Fold
 
 BATCH: Final = 10_000
-"""Records of a transaction; a worker's default is half of it."""
+"""Records of a transaction; a worker's default as well."""
 
 
 class Claim(NamedTuple):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple, TypeAlias
 
 from everwhen.errors import ArgumentError, InstantError, MalformedRecord
-from everwhen.instants import Micros, parse_instant
+from everwhen.instants import EPOCH, Micros, parse_instant
 
 Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 """A record's headers in their order, as Kafka has them."""
@@ -21,8 +21,7 @@ Headers: TypeAlias = Sequence[tuple[str, bytes | None]]
 ID_LIMIT = 512
 """The longest entity id and event id, in bytes of UTF-8: they share an index key, which PostgreSQL bounds at 2,704."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NAIVE_EPOCH = _EPOCH.replace(tzinfo=None)
+_NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 _MICROSECOND = timedelta(microseconds=1)
 _VERSION_1 = re.compile(rb"1\.\d+")
 _SPECVERSION = ("ce_specversion", b"1.0")
@@ -252,11 +251,12 @@ def _format_time(micros: Micros) -> bytes:
 def _parse_time(text: str) -> Micros:
     # Our own form: 2013-01-01T05:15:00Z, or with six decimals. Everything else takes the general way.
     size = len(text)
-    if ((size == 20 and text[19] == "Z") or (size == 27 and text[19] == "." and text[26] == "Z")) and (
-        text[4:19:3] == "--T::" and (size == 20 or text[20:26].isdigit())
+    if text[4:19:3] == "--T::" and (
+        (size == 20 and text[19] == "Z")
+        or (size == 27 and text[19] == "." and text[26] == "Z" and text[20:26].isdigit())
     ):
         try:
-            since = datetime.fromisoformat(text) - _EPOCH
+            since = datetime.fromisoformat(text) - EPOCH
         except ValueError:
             raise MalformedRecord("the header ce_time is not an instant; write it like 2013-01-01T05:15:00Z") from None
         # A quarter of what a division by a microsecond takes.

@@ -62,7 +62,10 @@ _MOCK = "mockCluster"
 
 
 class Admin:
-    """Questions to the brokers. Thread-safe; each call blocks for :data:`ANSWER_SECONDS` at most."""
+    """Questions to the brokers. Thread-safe; each call blocks for :data:`ANSWER_SECONDS` at most.
+
+    In a cluster it takes :data:`_NEWS_SECONDS` more to be sure that there is no topic of a name.
+    """
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings

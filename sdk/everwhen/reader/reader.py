@@ -292,6 +292,7 @@ class Reader(Generic[S]):
         """Return for each entity and instant what :meth:`get` would, in the order of the rows, all at one basis.
 
         Streams: reads the rows a few thousand at a time, so they may come from a generator or a file of any length.
+        As many again are read before the first ones are answered, so that the database is never kept waiting.
         Iterate once, or use it in a ``with`` block if you may stop early. It waits for the rows with a snapshot of the
         database open, so do not let it wait for long.
 

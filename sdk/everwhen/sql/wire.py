@@ -100,7 +100,7 @@ def version_rows(rows: Iterable[VersionValues]) -> bytes:
     last, begin = None, b""
     for row in rows:
         key, begins, offset, partition, recorded, by, by_at, event_id, kind, a, b, c, event, state = row
-        if key != last:  # rows of an entity follow one another
+        if key != last:  # rows of an entity follow one another, but for those that come in the order of the log
             last, begin = key, b"\0\x0e" + _text(key)
         id_data = event_id.encode()
         add(begin)
