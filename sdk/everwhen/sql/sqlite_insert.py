@@ -19,7 +19,8 @@ from sqlalchemy import LargeBinary, Table, bindparam
 from sqlalchemy.dialects.sqlite import dialect, insert
 
 _SIZES: Final = (500, 64, 8, 1)
-"""How many rows a statement inserts, whichever fits; 64 have fewer parameters than any SQLite takes, 999."""
+"""How many rows a statement inserts: the most that are left, and for which SQLite takes the parameters. It takes 999 at
+least, and 32,766 by default."""
 _SHAPES: Final = 64
 """How many statements are kept: of each size, for the few columns that are sometimes empty."""
 
