@@ -59,7 +59,9 @@ def fetch_registry() -> Path:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix="fetch-") as scratch:
         complete = Path(scratch, "complete")
         with tarfile.open(_download(Path(scratch, "repository"))) as archive:
-            archive.extractall(complete, filter="data")
+            # Filters (PEP 706) came with Python 3.11.4; the archive is the one that is named, to the byte.
+            archive.extraction_filter = getattr(tarfile, "data_filter", None)
+            archive.extractall(complete)  # noqa: S202 - see above
         try:
             complete.rename(folder)
         except OSError as error:
