@@ -14,6 +14,7 @@ _answers = partial(Bug, file="kafka/errors.py")
 _topics = partial(Bug, file="kafka/topics.py")
 _reading = partial(Bug, file="local/consumer.py")
 _writing = partial(Bug, file="local/writer.py")
+_sending = partial(Bug, file="kafka/writer.py")
 _group = partial(Bug, file="local/group.py")
 _file = partial(Bug, file="local/database.py")
 
@@ -22,6 +23,7 @@ _BOUND = "tests/log/test_kafka_bound.py::test_what_keeps_a_guarantee_is_always_t
 _BREAKS = _SETTINGS + "test_what_breaks_a_guarantee"
 _ERRORS = "tests/log/test_kafka_errors.py::"
 _BROKER = "tests/log/test_kafka_broker.py::"
+_SENT = "tests/log/test_kafka_log.py::TestKafkaLog::"
 _LOCAL = "tests/log/test_local_log.py::TestLocalLog::"
 _FILE = "tests/log/test_local_file.py::"
 
@@ -203,6 +205,18 @@ _KAFKA = [
         before='    if values.get("message.timestamp.type") != "LogAppendTime":\n',
         after='    if values.get("message.timestamp.type") == "":\n',
         tests=(_BROKER + "test_topic_problems",),
+    ),
+    _sending(
+        "who only sends never learns of answers",
+        before="if time.monotonic() - self._served >= _SERVE_SECONDS:",
+        after="if False:",
+        tests=(_SENT + "test_send_hands_out",),
+    ),
+    _sending(
+        "a record may be of any size",
+        before="        if size > self._size_limit:\n",
+        after="        if size < 0:\n",
+        tests=(_SENT + "test_size_limit",),
     ),
 ]
 

@@ -34,11 +34,12 @@ BUGS = [
         after="    if not data:\n",
         tests=(_PUBLISHER + "test_an_entity_id_that_cannot_be_a_key_is_refused",),
     ),
-    _publisher(
+    Bug(
         "a flush is content with what was refused",
-        before="            self._publisher.failed(self._receipt, error)\n",
-        after="            pass\n",
-        tests=(_NOT_TAKEN,),
+        "publisher/receipt.py",
+        "            self._failures.add(self, error)\n",
+        "            pass\n",
+        (_NOT_TAKEN,),
     ),
     _publisher(
         "closing does not say what was refused",

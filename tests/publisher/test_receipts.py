@@ -11,6 +11,7 @@ import pytest
 from everwhen.errors import LogUnavailable, PublishError
 from everwhen.positions import Position
 from everwhen.publisher import Receipt
+from everwhen.publisher.failures import Failures
 
 PLACE = Position("t", 0, 7)
 
@@ -24,7 +25,7 @@ class NoWriter:
 def receipt() -> Receipt:
     """A receipt that waits."""
     writer: Any = NoWriter()
-    return Receipt("id", "a", writer)
+    return Receipt("id", "a", writer, Failures("t"))
 
 
 def test_everyone_is_told_once() -> None:

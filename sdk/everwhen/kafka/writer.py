@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 _new = tuple.__new__  # what a NamedTuple's own __new__ calls, in half the time
 _WAIT_FOR_ROOM = 0.1
 _LONGEST_WAIT = 1.0
+_SERVE_SECONDS = 0.001
+"""How long answers may lie while records are sent: asking for them takes as long as a tenth of a record."""
+_HEADERS_ROOM = 16_384
+"""Far more than headers take, but for a trace of the caller's own; adding them up takes long."""
 
 
 class KafkaWriter:
@@ -44,6 +48,7 @@ class KafkaWriter:
         self._topic = topic.name
         self._size_limit = settings.size_limit
         self._fatal: KafkaError | None = None
+        self._served = 0.0
         try:
             self._producer: Producer | None = Producer(
                 {
@@ -62,7 +67,10 @@ class KafkaWriter:
 
     @property
     def size_limit(self) -> int:
-        """The largest record that is sent, in bytes of key, value and headers together."""
+        """The largest record that is sent, in bytes of key, value and headers together.
+
+        With more than 16 KB of headers librdkafka's own measure counts, which lets 512 bytes more pass.
+        """
         return self._size_limit
 
     def send(self, key: bytes, value: bytes | None, headers: Sequence[Header], acknowledged: Acknowledged) -> None:
@@ -72,9 +80,8 @@ class KafkaWriter:
         :raises PublishError: if the producer can send nothing any more; close it and open a new one.
         :raises ClosedError: after close, and in a forked child.
         """
-        # A character has four bytes at most; so nearly always none of them has to be looked at.
-        most = len(key) + len(value or b"") + sum([4 * len(name) + len(content or b"") for name, content in headers])
-        if most > self._size_limit:
+        # Where headers are larger than that librdkafka finds it, which refuses what is over message.max.bytes.
+        if len(key) + len(value or b"") > self._size_limit - _HEADERS_ROOM:
             self._check_size(key, value, headers)
         report = partial(self._report, acknowledged)
         given: Any = headers if type(headers) is list else list(headers)
@@ -91,7 +98,8 @@ class KafkaWriter:
                     raise self._too_large(_size(key, value, headers)) from exception
                 raise translate_delivery(self._fatal or error, self._topic) from exception
             # Answers are handed out as we go: nobody else may ask for them for a long time.
-            self._serve(producer, 0)
+            if time.monotonic() - self._served >= _SERVE_SECONDS:
+                self._serve(producer, 0)
             return
 
     def poll(self, timeout: float) -> None:
@@ -131,6 +139,7 @@ class KafkaWriter:
     def _serve(self, producer: Producer, timeout: float) -> None:
         try:
             producer.poll(timeout)
+            self._served = time.monotonic()
         except KafkaException as exception:
             # It is raised once, to whoever polls, and before each record that waits is refused by a call of its own.
             self._fatal = error_of(exception)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import datetime
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from everwhen.errors import EverwhenError, PublishError
+from everwhen.errors import EverwhenError
 from everwhen.event import Event, Topic
 from everwhen.instants import Micros, to_micros
 from everwhen.ports.clock import Clock
 from everwhen.ports.log import Log, LogWriter
 from everwhen.positions import Position
 from everwhen.publisher.drafts import RETRACTED, Drafts, check_withdrawal, retraction
+from everwhen.publisher.failures import Failures
 from everwhen.publisher.ids import RandomIds, check_id
 from everwhen.publisher.receipt import Receipt
 from everwhen.tracing import PublishTracing
@@ -42,10 +42,8 @@ class Publisher:
         self._clock = clock
         self._drafts = Drafts(topic, codec)
         self._writer: LogWriter = log.writer(topic.name)
-        self._failures: list[tuple[Receipt, EverwhenError]] = []
-        self._failed = 0
+        self._failures = Failures(topic.name)
         self._closed = False
-        self._lock = threading.Lock()
         self._random_id = RandomIds().next
         self._tracing = PublishTracing(log.address, topic.name)
 
@@ -193,15 +191,7 @@ class Publisher:
         :raises PublishError: if it did not take something since the last flush, naming how many and the first.
         """
         self._writer.flush()
-        with self._lock:
-            failures, failed = self._failures, self._failed
-            self._failures, self._failed = [], 0
-        if failures:
-            receipt, error = failures[0]
-            raise PublishError(
-                f"{failed} event(s) were not taken by topic {self._topic.name}; the first is {receipt.event_id} of "
-                f"entity {receipt.entity_id!r}: {error}"
-            ) from error
+        self._failures.check()
 
     def close(self) -> None:
         """Flush and free everything. Idempotent.
@@ -216,13 +206,6 @@ class Publisher:
         finally:
             self._writer.close()
             self._log.close()
-
-    def failed(self, receipt: Receipt, error: EverwhenError) -> None:
-        """Remember an event that the log refused, for the next :meth:`flush`."""
-        with self._lock:
-            self._failed += 1
-            if not self._failures:
-                self._failures.append((receipt, error))
 
     def _send(
         self,
@@ -253,8 +236,9 @@ class Publisher:
                 traceparent=traceparent if sending is None else sending.traceparent,
                 tracestate=None if sending is None else sending.tracestate,
             )
-            receipt = Receipt(event_id, entity_id, self._writer)
-            self._writer.send(key, value, meta, _Settle(self, receipt, sending))
+            receipt = Receipt(event_id, entity_id, self._writer, self._failures)
+            settle = receipt.settle if sending is None else _Traced(receipt, sending)
+            self._writer.send(key, value, meta, settle)
         except BaseException as error:
             if sending is not None:
                 sending.settle(None, error)
@@ -262,19 +246,15 @@ class Publisher:
         return receipt
 
 
-class _Settle:
-    """The callback of one record."""
+class _Traced:
+    """Settles a receipt, and ends the span of its record."""
 
-    __slots__ = ("_publisher", "_receipt", "_sending")
+    __slots__ = ("_receipt", "_sending")
 
-    def __init__(self, publisher: Publisher, receipt: Receipt, sending: Sending | None) -> None:
-        self._publisher = publisher
+    def __init__(self, receipt: Receipt, sending: Sending) -> None:
         self._receipt = receipt
         self._sending = sending
 
     def __call__(self, position: Position | None, error: EverwhenError | None) -> None:
         self._receipt.settle(position, error)
-        if error is not None:
-            self._publisher.failed(self._receipt, error)
-        if self._sending is not None:
-            self._sending.settle(position, error)
+        self._sending.settle(position, error)

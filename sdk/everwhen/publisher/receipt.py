@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from everwhen.errors import EverwhenError, PublishError
 from everwhen.ports.log import LogWriter
 from everwhen.positions import Position
 from everwhen.tokens import PositionToken
 
+if TYPE_CHECKING:
+    from everwhen.publisher.failures import Failures
+
 _LOOK_SECONDS = 0.05
 """How long one look at the acknowledgements lasts: another thread may have been handed ours in the meantime."""
-
-
 _telling = threading.Lock()
 
 
@@ -24,12 +26,13 @@ class Receipt:
     :ivar entity_id: the entity it is about.
     """
 
-    __slots__ = ("_error", "_position", "_told", "_writer", "entity_id", "event_id")
+    __slots__ = ("_error", "_failures", "_position", "_told", "_writer", "entity_id", "event_id")
 
-    def __init__(self, event_id: str, entity_id: str, writer: LogWriter) -> None:
+    def __init__(self, event_id: str, entity_id: str, writer: LogWriter, failures: Failures) -> None:
         self.event_id = event_id
         self.entity_id = entity_id
         self._writer = writer
+        self._failures = failures
         self._position: Position | None = None
         self._error: EverwhenError | None = None
         self._told: list[Callable[[Receipt], None]] | None = None
@@ -87,9 +90,11 @@ class Receipt:
             self._tell(self._told)
 
     def settle(self, position: Position | None, error: EverwhenError | None) -> None:
-        """Take the log's answer. Called once, by the publisher."""
+        """Take the log's answer. Called once, by the log's writer."""
         self._error = error
         self._position = position
+        if error is not None:
+            self._failures.add(self, error)
         if self._told is not None:
             self._tell(self._told)
 

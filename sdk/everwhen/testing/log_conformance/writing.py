@@ -127,12 +127,39 @@ class Writing(Suite):
         (record,) = read_all(log, topic)
         assert record.value == value
 
+    def test_size_limit_of_headers(self, log: Log, topic: str) -> None:
+        """A record that is too large by its headers alone is refused before it is sent, and the next one is taken."""
+        writer = log.writer(topic)
+        answers = Answers()
+        with pytest.raises(EventTooLarge, match="limit"):
+            writer.send(b"key", b"value", [("name", bytes(writer.size_limit + 1_000))], answers)
+        writer.send(b"key", b"next", [("name", bytes(writer.size_limit // 2))], answers)
+        assert writer.flush(PATIENCE) == 0
+        writer.close()
+        assert not answers.errors
+        assert [record.value for record in read_all(log, topic)] == [b"next"]
+
     def test_send_waits_for_room(self, kit: LogKit, topic: str) -> None:
         """A full queue holds the sender up and loses nothing."""
         log = kit.open_narrow()
         assert len(publish(log, topic, numbered(b"k", 300))) == 300
         assert [record.value for record in read_all(log, topic)] == [b"%d" % n for n in range(300)]
         log.close()
+
+    def test_send_hands_out(self, log: Log, topic: str) -> None:
+        """Who only sends, slowly and for ever, learns of what was acknowledged."""
+        writer = log.writer(topic)
+        answers = Answers()
+        deadline = time.monotonic() + PATIENCE
+        sent = 0
+        while not answers.positions:
+            assert time.monotonic() < deadline
+            writer.send(b"k", b"v", [], answers)
+            sent += 1
+            time.sleep(0.002)
+        assert writer.flush(PATIENCE) == 0
+        writer.close()
+        assert len(answers.positions) == sent
 
     def test_poll_hands_out(self, log: Log, topic: str) -> None:
         """``poll`` alone brings the acknowledgement, and returns at once when none is due."""
