@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import click
 
@@ -17,6 +18,12 @@ from benchmarks.harness.results import FILE, Result, Results, Setting
 from benchmarks.harness.rig import Rig, Unavailable
 from benchmarks.harness.table import goal, number
 from everwhen.cli.collector import collect_rarely
+
+_SLOWER: Final = (
+    "This Python was built without optimizations, as pyenv builds it if it is not told otherwise: what is written in "
+    "Python takes longer than it does for most users. For the figures they would see, measure with another one: "
+    "make clean; make bench PYTHON=/usr/bin/python3"
+)
 
 
 @click.command()
@@ -37,6 +44,8 @@ def main(names: Sequence[str], *, quick: bool, rounds: int, file: Path, no_page:
             todo = chosen(benchmarks, names)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
+        if machine.python().endswith(machine.SLOWER):
+            print(_SLOWER, file=sys.stderr, flush=True)
         setting = Setting(f"{datetime.now(UTC):%Y-%m-%d}", machine.cores(), machine.processor(), quick)
         with Rig(quick=quick, rounds=rounds) as rig:
             for outcome in _measure(todo, rig):

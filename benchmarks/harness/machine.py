@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+import sys
+import sysconfig
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
+
+SLOWER: Final = " (built without optimizations)"
 
 
 def cores() -> int:
@@ -25,13 +30,32 @@ def processor() -> str:
     return platform.machine()
 
 
+def python() -> str:
+    """Return Python's version, with :data:`SLOWER` behind it if what users have is faster."""
+    arguments = sysconfig.get_config_var("CONFIG_ARGS")
+    return platform.python_version() + ("" if is_optimized(arguments, sys.base_prefix) else SLOWER)
+
+
+def is_optimized(arguments: str | None, prefix: str) -> bool:
+    """Say whether an interpreter was compiled with profiles of its own runs, as those are that most users have.
+
+    Those of python.org, of its container images, of conda and of uv have it among the arguments of their build
+    (``--enable-optimizations``: Python's documentation, "Configure Python"); distributions do it in ways of their own.
+    A plain ``./configure`` does not, and neither does pyenv: a worker takes a quarter longer then.
+
+    :param arguments: what it was configured with; ``None`` on Windows, where every release has it.
+    :param prefix: where it is installed.
+    """
+    return arguments is None or "--enable-optimizations" in arguments or prefix == "/usr"
+
+
 def versions(packages: Iterable[str] = (), **parts: str) -> dict[str, str]:
     """Return the versions that belong to a figure.
 
     :param packages: distributions of this environment.
     :param parts: the versions of everything else, by name, such as ``Kafka="4.1.1"``.
     """
-    found = {"Python": platform.python_version(), "everwhen": version("everwhen")}
+    found = {"Python": python(), "everwhen": version("everwhen")}
     found |= {package: version(package) for package in packages}
     return found | parts
 

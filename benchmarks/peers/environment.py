@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 import venv
 from pathlib import Path
 
@@ -24,11 +25,11 @@ class Environment:
         self._python = str(self._home / "bin" / "python")
 
     def prepare(self) -> None:
-        """Make it if it is not there, or was made from other requirements.
+        """Make it if it is not there, or was made from other requirements or by another Python.
 
         :raises Unavailable: if it cannot be made.
         """
-        wanted, stamp = self._requirements.read_text(), self._home / "requirements.txt"
+        wanted, stamp = f"# {sys.version}\n{self._requirements.read_text()}", self._home / "requirements.txt"
         if stamp.exists() and stamp.read_text() == wanted:
             return
         shutil.rmtree(self._home, ignore_errors=True)
