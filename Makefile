@@ -39,7 +39,7 @@ orders: setup ## Run the service of examples/orders, its relay and its worker un
 	$(BIN)/python -m examples.orders $(if $(PORT),--port $(PORT))
 
 test: parts ## Run the tests; PYTEST_ADDOPTS='-k late -x' narrows them down
-	.ci/in-memory $(BIN)/python -m pytest -n 2 --dist worksteal tests
+	.ci/in-memory $(BIN)/python -m pytest -n 3 --dist worksteal tests
 
 axes: setup ## Compare many more random logs with the definition; LONGER=10 SEED=1
 	@echo "seed $(or $(SEED),$(RANDOM_SEED))"

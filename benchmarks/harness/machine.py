@@ -63,3 +63,8 @@ def versions(packages: Iterable[str] = (), **parts: str) -> dict[str, str]:
 def sqlite_version() -> str:
     """Return the version of the SQLite that Python brings."""
     return sqlite3.sqlite_version
+
+
+if __name__ == "__main__":
+    # For a script that looks for a quick Python, so nothing but the standard library is imported here.
+    sys.exit(python().endswith(SLOWER))
