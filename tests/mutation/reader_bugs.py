@@ -275,6 +275,16 @@ _TOKENS = [
         after='            reader = self.__dict__.setdefault("_kept", self._current.reader())\n',
         tests=(OWN_WRITES + "test_waiting_follows_a_switch[sqlite]",),
     ),
+    Bug(
+        "changes of what was pruned begin where its first version is left",
+        file="sql/seeks.py",
+        before="case((heads.first_valid < heads.pruned_before, heads.first_valid), else_=heads.pruned_before)",
+        after="func.coalesce(heads.first_valid, heads.pruned_before, type_=Instant())",
+        tests=(
+            "tests/worker/test_pruning.py::"
+            "test_changes_begin_no_later_than_where_what_was_dropped_may_have_counted[sqlite]",
+        ),
+    ),
 ]
 
 BUGS = [*_PROJECTOR, *_STATUSES, *_CHRONICLE, *_DIFFERENCES, *_TOKENS]

@@ -188,7 +188,8 @@ def test_a_deadlock(postgres_url: str, undisturbed: str, tmp_path: Path) -> None
     scene.publish(16)
     with scene.running(scene.worker()), session(postgres_url) as other, session(postgres_url) as admin:
         scene.until_projected()
-        for number in range(1, 3):
+        for _ in range(2):
+            met = scene.heard.count("store.conflict")
             other.execute("SET deadlock_timeout = '30s'")
             other.execute("BEGIN")
             other.execute("SELECT * FROM everwhen.ledger__1_entities FOR UPDATE")
@@ -197,7 +198,8 @@ def test_a_deadlock(postgres_url: str, undisturbed: str, tmp_path: Path) -> None
             other.execute("UPDATE everwhen.checkpoints SET epoch = epoch")
             other.execute("ROLLBACK")
             scene.until_projected()
-            assert scene.heard.count("store.conflict") == number
+            # More than one where the next try comes before the other session has taken all that it waits for.
+            assert scene.heard.count("store.conflict") > met
     assert scene.heard.count("store.unavailable") == 0
     scene.check(postgres_url, undisturbed)
 

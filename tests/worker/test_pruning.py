@@ -129,6 +129,20 @@ def test_an_id_that_was_dropped_is_known_for_ever(place: Place) -> None:
     assert place.notes() == ["1", "3"]
 
 
+def test_changes_begin_no_later_than_where_what_was_dropped_may_have_counted(place: Place) -> None:
+    """What an event said was true until the next one; that it was withdrawn changes all of it, dropped or not."""
+    moved = place.note("1", 1)
+    place.project()
+    since = place.basis()
+    place.correct(moved, "1", 5)
+    place.project()
+    with Reader(place.projection, place.store) as reader:
+        assert [each.valid_from for each in reader.changes(since)] == [at(1)]
+        prune(place, 2)
+        assert reader.get("a", valid_at=at(3), basis=since).status is Status.TRUNCATED
+        assert [each.valid_from for each in reader.changes(since)] == [at(2)]
+
+
 @pytest.mark.parametrize("late", ["event", "retraction", "correction", "retraction of what was kept"])
 def test_a_record_that_would_change_what_was_dropped_parks_its_entity(place: Place, late: str) -> None:
     """Until it is discarded; what waited behind it is applied then, and no answer was wrong in between."""

@@ -151,7 +151,8 @@ class Seeks:
     def changed_from(self, question: Question) -> Select[Any]:
         """Select where the earliest event begins that counts only now, or counted only in the past; null if none.
 
-        Where events were dropped since, it is where the first one begins that is left.
+        Where events were dropped since, it is where they may have counted and answers are left: from the first version
+        that is left on, and if that begins later, from the instant up to which everything before was dropped.
         """
         since, versions, ended = question.past, self._versions.c, self._superseded.c
         assert since is not None
@@ -166,9 +167,10 @@ class Seeks:
         )
         # Of what was dropped since, nobody knows: it may have come after the past.
         heads = self._heads.c
-        pruned = select(
-            func.coalesce(heads.first_valid, heads.pruned_before, type_=Instant()).label("valid_from")
-        ).where(heads.entity_id == question.entity_id, not_(_counts(since, heads.pruned_offset, heads.pruned_at)))
+        left_from = case((heads.first_valid < heads.pruned_before, heads.first_valid), else_=heads.pruned_before)
+        pruned = select(left_from.label("valid_from")).where(
+            heads.entity_id == question.entity_id, not_(_counts(since, heads.pruned_offset, heads.pruned_at))
+        )
         both = union_all(come, gone, pruned).subquery("both")
         return select(func.min(both.c.valid_from, type_=Instant()).label("changed_from"))
 
