@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Final
 
@@ -11,10 +12,12 @@ from benchmarks.harness.figure import Cannot, Outcome, Promise, at_least
 from benchmarks.harness.machine import sqlite_version, versions
 from benchmarks.harness.rig import Rig, Unavailable
 from benchmarks.harness.turns import in_turns
-from benchmarks.peers import quix
+from benchmarks.peers import quix, replay
 from benchmarks.projecting import limit, rate, worker
-from benchmarks.workload import BEGINNING, FEW, beginning, part, publish
+from benchmarks.workload import BEGINNING, FEW, Told, beginning, part, publish
 
+SAVED: Final = 40_000
+"""Events that eventsourcing writes, which takes it some seconds."""
 WORKER: Final = "`Worker` on PostgreSQL, one process"
 POSTGRES: Final = Promise(
     "project_pg_vs_raw",
@@ -47,6 +50,14 @@ HISTORY: Final = Promise(
     at_least(0.6),
     WORKER,
     "the latest state of each entity only, by hand (`limits/latest.py`)",
+)
+SAVING: Final = Promise(
+    "project_vs_eventsourcing",
+    "events kept so that every version can be asked for",
+    "events/s",
+    at_least(1.2),
+    WORKER,
+    f"`eventsourcing` on PostgreSQL: `save`, 100 events of an aircraft at a time; {SAVED:,} of the busiest aircraft",
 )
 LEAST: Final = 5
 """Rounds: each side runs for a few seconds only, in which the machine may do something else."""
@@ -87,6 +98,11 @@ def measure(rig: Rig) -> Iterator[Outcome]:
         sides["Quix"] = partial(peer.rate, part.name, number)
     except Unavailable as reason:
         yield QUIX.missing(str(reason))
+    try:
+        replay.ENVIRONMENT.prepare()
+        sides["eventsourcing"] = partial(on_postgres, _saving(rig, _busiest(beginning(number), SAVED)))
+    except Unavailable as reason:
+        yield SAVING.missing(str(reason))
     found = in_turns(sides, rig.rounds_of_short(LEAST))
     note = f"{number:,} events"
     common = ["confluent-kafka", "fastavro", "pydantic", "SQLAlchemy", "psycopg"]
@@ -98,6 +114,23 @@ def measure(rig: Rig) -> Iterator[Outcome]:
     if "Quix" in found:
         yield QUIX.measured(ours, found["Quix"], versions=server | {"Quix Streams": peer.version}, note=note)
     yield HISTORY.measured(ours, found["latest, PostgreSQL"], versions=server, note=note)
+    if "eventsourcing" in found:
+        theirs = {"eventsourcing": replay.ENVIRONMENT.version("eventsourcing")}
+        yield SAVING.measured(ours, found["eventsourcing"], versions=server | theirs, note=note)
 
 
-BENCHMARK = Benchmark((POSTGRES, SQLITE, QUIX, HISTORY), measure, CANNOT)
+def _saving(rig: Rig, told: Sequence[Told]) -> Callable[[str], float]:
+    """Return what has eventsourcing write events to a database, and gives events a second."""
+    file = rig.file(".jsonl")
+    replay.write_events(file, told)
+    return lambda store: len(told) / replay.Peer(store).write(file)
+
+
+def _busiest(told: Sequence[Told], number: int) -> list[Told]:
+    """Take so many events of the aircraft that have the most, so that there are many to be saved at a time."""
+    events = Counter(entity_id for entity_id, _, _ in told)
+    ordered = sorted(told, key=lambda each: (-events[each[0]], each[0]))  # stable, so each aircraft's keep their order
+    return ordered[:number]
+
+
+BENCHMARK = Benchmark((POSTGRES, SQLITE, QUIX, HISTORY, SAVING), measure, CANNOT)

@@ -1,17 +1,21 @@
-"""Runs eventsourcing in an environment of its own, which answers by replaying a stream."""
+"""Runs eventsourcing in an environment of its own, which keeps streams and answers by replaying them."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
+from examples.flights.model import Cancelled, Departed, Flight, Landed
 from sqlalchemy import make_url
 
 from benchmarks.peers.environment import Environment
+from benchmarks.workload import Told
 
 _HERE: Final = Path(__file__).parent
 ENVIRONMENT: Final = Environment("replay", _HERE / "replay_requirements.txt")
+_METHODS: Final[dict[type[Flight], str]] = {Departed: "depart", Landed: "land", Cancelled: "cancel"}
 
 
 class Replayed(NamedTuple):
@@ -43,5 +47,21 @@ class Peer:
 
     def get(self, versions: int, times: int) -> Replayed:
         """Write an aggregate of so many versions, and get it at the last one some times."""
-        arguments = json.dumps(self._settings), str(versions), str(times)
-        return Replayed(*json.loads(ENVIRONMENT.run(str(_HERE / "replay_worker.py"), *arguments)))
+        return Replayed(*self._run("get", str(versions), str(times)))
+
+    def write(self, file: Path) -> float:
+        """Write the events of a file that :func:`write_events` made; return how many seconds that took."""
+        seconds: float = self._run("write", str(file))
+        return seconds
+
+    def _run(self, what: str, *arguments: str) -> Any:
+        return json.loads(
+            ENVIRONMENT.run(str(_HERE / "replay_worker.py"), what, json.dumps(self._settings), *arguments)
+        )
+
+
+def write_events(file: Path, told: Iterable[Told]) -> None:
+    """Write a file for :meth:`Peer.write`."""
+    with file.open("w") as lines:
+        for entity_id, event, _ in told:
+            lines.write(json.dumps([entity_id, _METHODS[type(event)], event.model_dump()]) + "\n")
