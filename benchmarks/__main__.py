@@ -44,7 +44,7 @@ def main(names: Sequence[str], *, quick: bool, rounds: int, file: Path, no_page:
             todo = chosen(benchmarks, names)
         except ValueError as error:
             raise click.UsageError(str(error)) from None
-        if machine.python().endswith(machine.SLOWER):
+        if not machine.is_optimized():
             print(_SLOWER, file=sys.stderr, flush=True)
         setting = Setting(f"{datetime.now(UTC):%Y-%m-%d}", machine.cores(), machine.processor(), quick)
         with Rig(quick=quick, rounds=rounds) as rig:

@@ -115,7 +115,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
         yield QUIX.measured(ours, found["Quix"], versions=server | {"Quix Streams": peer.version}, note=note)
     yield HISTORY.measured(ours, found["latest, PostgreSQL"], versions=server, note=note)
     if "eventsourcing" in found:
-        theirs = {"eventsourcing": replay.ENVIRONMENT.version("eventsourcing")}
+        theirs = {"eventsourcing": replay.version()}
         yield SAVING.measured(ours, found["eventsourcing"], versions=server | theirs, note=note)
 
 

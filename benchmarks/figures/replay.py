@@ -65,7 +65,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
     yield REPLAY.measured(
         [each.whole for each in found["replay"]],
         [each.whole for each in found["get"]],
-        versions=versions(["psycopg"], PostgreSQL=rig.postgres_version, eventsourcing=peer.version),
+        versions=versions(["psycopg"], PostgreSQL=rig.postgres_version, eventsourcing=replay.version()),
         note=f"with its snapshots every 100 versions, and one at the version that is asked for: {snapshots:.0f}",
     )
 

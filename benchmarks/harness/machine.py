@@ -10,9 +10,6 @@ import sysconfig
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
-
-SLOWER: Final = " (built without optimizations)"
 
 
 def cores() -> int:
@@ -31,13 +28,17 @@ def processor() -> str:
 
 
 def python() -> str:
-    """Return Python's version, with :data:`SLOWER` behind it if what users have is faster."""
-    arguments = sysconfig.get_config_var("CONFIG_ARGS")
-    return platform.python_version() + ("" if is_optimized(arguments, sys.base_prefix) else SLOWER)
+    """Return Python's version, and say behind it if what users have is faster."""
+    return platform.python_version() + ("" if is_optimized() else " (built without optimizations)")
 
 
-def is_optimized(arguments: str | None, prefix: str) -> bool:
-    """Say whether an interpreter was compiled with profiles of its own runs, as those are that most users have.
+def is_optimized() -> bool:
+    """Say whether this interpreter was compiled with profiles of its own runs, as those are that most users have."""
+    return optimizes(sysconfig.get_config_var("CONFIG_ARGS"), sys.base_prefix)
+
+
+def optimizes(arguments: str | None, prefix: str) -> bool:
+    """Say whether a build of Python makes an interpreter as quick as those that most users have.
 
     Those of python.org, of its container images, of conda and of uv have it among the arguments of their build
     (``--enable-optimizations``: Python's documentation, "Configure Python"); distributions do it in ways of their own.
@@ -67,4 +68,4 @@ def sqlite_version() -> str:
 
 if __name__ == "__main__":
     # For a script that looks for a quick Python, so nothing but the standard library is imported here.
-    sys.exit(python().endswith(SLOWER))
+    sys.exit(not is_optimized())

@@ -34,7 +34,6 @@ class Peer:
 
     def __init__(self, url: str) -> None:
         ENVIRONMENT.prepare()
-        self.version = ENVIRONMENT.version("eventsourcing")
         parts = make_url(url)
         self._settings = {
             "PERSISTENCE_MODULE": "eventsourcing.postgres",
@@ -58,6 +57,11 @@ class Peer:
         return json.loads(
             ENVIRONMENT.run(str(_HERE / "replay_worker.py"), what, json.dumps(self._settings), *arguments)
         )
+
+
+def version() -> str:
+    """Return eventsourcing's; there must have been a :class:`Peer`."""
+    return ENVIRONMENT.version("eventsourcing")
 
 
 def write_events(file: Path, told: Iterable[Told]) -> None:

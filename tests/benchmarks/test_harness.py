@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import platform
 import re
-import sys
-import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,7 +13,7 @@ from benchmarks.__main__ import outcomes
 from benchmarks.harness import chart, page
 from benchmarks.harness.benchmark import Benchmark, chosen, load
 from benchmarks.harness.figure import Cannot, Figure, Missing, Outcome, Promise, Spread, at_least, at_most
-from benchmarks.harness.machine import SLOWER, is_optimized, python
+from benchmarks.harness.machine import is_optimized, optimizes, python
 from benchmarks.harness.results import Result, Results, Setting
 from benchmarks.harness.rig import Rig, Unavailable
 from benchmarks.harness.table import number, render
@@ -196,11 +194,10 @@ def test_a_page_without_its_place_is_refused() -> None:
 )
 def test_a_slower_build_of_python_is_told_apart(arguments: str | None, prefix: str, optimized: bool) -> None:
     """Figures of one are not those that most users would see."""
-    assert is_optimized(arguments, prefix) is optimized
+    assert optimizes(arguments, prefix) is optimized
 
 
 def test_the_version_of_python_says_how_it_was_built() -> None:
     """So the page does, too."""
-    version = python()
-    assert version.removesuffix(SLOWER) == platform.python_version()
-    assert version.endswith(SLOWER) is not is_optimized(sysconfig.get_config_var("CONFIG_ARGS"), sys.base_prefix)
+    build = "" if is_optimized() else " (built without optimizations)"
+    assert python() == platform.python_version() + build
