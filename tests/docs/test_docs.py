@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from everwhen.cli.collector import collect_rarely
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -47,6 +50,17 @@ def test_the_page_about_the_outbox_shows_the_example() -> None:
     (story,) = (code for page, _, code in BLOCKS if page == "outbox.md")
     program = (ROOT / "examples" / "concerts" / "concerts.py").read_text()
     assert " ".join(story.split()) in " ".join(program.split())
+
+
+def test_the_page_on_running_gives_the_thresholds_of_the_command() -> None:
+    """Who runs a worker in a program of their own would have another pace than the command."""
+    before = gc.get_threshold()
+    try:
+        collect_rarely()
+        said = f"gc.set_threshold({', '.join(f'{each:_}' for each in gc.get_threshold())})"
+    finally:
+        gc.set_threshold(*before)
+    assert said in (ROOT / "docs" / "running.md").read_text()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
