@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -36,9 +37,11 @@ def faults_at(passed: Passed, *, every: bool) -> Iterator[Fault]:
     return (Fault(passed.port, passed.call, kind) for kind in kinds)
 
 
-def exhaust(place: Place, name: str, *, every: bool) -> Counter[str]:
+def exhaust(place: Place, name: str, *, every: bool, share: float = 1) -> Counter[str]:
     """Play a scenario once for each fault at each call of it.
 
+    :param every: with all kinds of faults; otherwise as :func:`faults_at` chooses.
+    :param share: play only so many of them, drawn at random.
     :raises Difference: naming the fault.
     """
     stage = place.stage(*ALL[name](place.topic))
@@ -47,6 +50,8 @@ def exhaust(place: Place, name: str, *, every: bool) -> Counter[str]:
     faults = [fault for passed in calm.trace for fault in faults_at(passed, every=every)]
     if name in LONG and not every:
         faults = faults[::_STRIDE]
+    if share < 1:
+        faults = random.sample(faults, max(1, round(len(faults) * share)))
     counts = Counter({"scenarios": 1, "calls": sum(calm.calls.values())})
     for fault in faults:
         plan = Plan([fault])

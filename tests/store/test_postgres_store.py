@@ -15,12 +15,13 @@ from everwhen.projection.rows import Changes
 from everwhen.sql import SqlStore
 from everwhen.testing.store_conformance import StoreConformance
 from everwhen.testing.store_samples import OpenStore, head, prepared, version
+from tests.longer import times
 
 
 class TestPostgresStore(StoreConformance):
     """The suite that every store passes."""
 
-    examples = 10
+    examples = times(10)
 
     @pytest.fixture
     def open_store(self, postgres_url: str) -> OpenStore:
