@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined] # documented, not marked as exported
 
 from everwhen.errors import ArgumentError, LogUnavailable, OffsetOutOfRange, TopicNotFound
@@ -207,6 +207,26 @@ def test_created_topic(kit: KafkaKit, log: KafkaLog, caplog: pytest.LogCaptureFi
     with caplog.at_level(logging.WARNING, logger="everwhen.kafka"):
         assert log.topic_problems(topic) == []
     assert not [record for record in caplog.records if "replica" in record.message]
+
+
+def test_a_topic_is_created_when_its_leaders_know_it(
+    log: KafkaLog, kafka_topic_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks a leader that has not heard of it yet would be told that there is no such topic."""
+    offsets, ignorant = admin._offsets, [2]
+
+    def question(*arguments: Any, **options: Any) -> Callable[[AdminClient], dict[int, int]]:
+        if ignorant[0]:
+            ignorant[0] -= 1
+            return unknown
+        return offsets(*arguments, **options)
+
+    def unknown(_: AdminClient) -> dict[int, int]:
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART))  # as such a leader answers
+
+    monkeypatch.setattr(admin, "_offsets", question)
+    assert log.create_topic(kafka_topic_name, PARTITIONS)
+    assert ignorant == [0]
 
 
 @pytest.mark.parametrize("arguments", [{"partitions": 0}, {"partitions": 1, "replication": 9}], ids=str)

@@ -102,7 +102,7 @@ class Admin:
     def create(self, topic: str, partitions: int, replication: int | None) -> bool:
         """Create the topic with :data:`~everwhen.kafka.topics.TOPIC_SETTINGS`; ``False`` if it is there already.
 
-        Returns when the brokers know it.
+        Returns when the leaders of all its partitions know it.
 
         :raises ArgumentError: if the broker refuses the name or the numbers.
         :raises LogError: if it may not be created, or the brokers do not answer.
@@ -219,10 +219,13 @@ class Admin:
             time.sleep(_LOOK_AGAIN_SECONDS)
 
     def _wait_until_known(self, topic: str) -> None:
+        """Wait until the leader of each partition has heard of it; one that has not says that there is none."""
         deadline = time.monotonic() + ANSWER_SECONDS
         while True:
             try:
-                self.describe(topic)
+                described = self.describe(topic)
+                if not self._is_mock(self._where(topic)):
+                    self.starts(topic, range(described.partitions))
                 return
             except TopicNotFound:
                 if time.monotonic() > deadline:
