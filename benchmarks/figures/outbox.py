@@ -19,7 +19,7 @@ from benchmarks.outbox import prepare, topic_of, write
 from benchmarks.workload import FEW
 from everwhen.connect import Relay, open_log
 
-EVENTS: Final = 50_000
+EVENTS: Final = 25_000
 TOGETHER: Final = 500
 """Events of a transaction: filling the outbox is not what is measured."""
 

@@ -59,7 +59,7 @@ SAVING: Final = Promise(
     WORKER,
     f"`eventsourcing` on PostgreSQL: `save`, 100 events of an aircraft at a time; {SAVED:,} of the busiest aircraft",
 )
-LEAST: Final = 5
+LEAST: Final = 4
 """Rounds: each side runs for a few seconds only, in which the machine may do something else."""
 CANNOT: Final = (
     Cannot("Quix Streams", "state at an instant", "a state is a key's latest value"),

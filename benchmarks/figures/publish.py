@@ -25,7 +25,7 @@ from everwhen.connect import open_log
 Publish: TypeAlias = Callable[[str, str, list[Told]], None]
 """Sends events to a topic of a log, and waits for their acknowledgements."""
 
-LEAST: Final = 7
+LEAST: Final = 5
 """Rounds: each takes seconds, and how fast a broker answers differs by half from one to the next."""
 
 PUBLISH: Final = Promise(
