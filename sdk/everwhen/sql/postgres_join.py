@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
+from psycopg.pq.abc import PGresult
+
 from everwhen.ports.answers import AsOf, HeadRow
 from everwhen.ports.generations import Generation
 from everwhen.sql import wire
@@ -35,19 +37,24 @@ _ONLY_PROBES: Final = "; ".join(
 
 
 class _Part:
-    """Some of the points; what is said of them once it is there."""
+    """Some of the points, packed for the server; what it says of them once it is there."""
 
     def __init__(self, points: Sequence[Point]) -> None:
         self.points = points
+        self.arrays = {
+            "entity_ids": wire.array(wire.TEXT, [entity_id for entity_id, _ in points]),
+            "instants": wire.array(wire.INSTANT, [valid_at for _, valid_at in points]),
+        }
         self.heads: Mapping[str, HeadRow | None] = {}
-        self.rows: Sequence[Sequence[Any]] | None = None
+        self.result: PGresult | None = None
 
 
 class ArrayPoints:
     """A :class:`everwhen.sql.join.Points`; the connection is a ``psycopg.Connection`` in a transaction.
 
-    While the caller turns some points into answers, the server looks at the next ones: each takes about as long. So the
-    connection may be busy whenever the caller has control, and whoever else needs it has to call :meth:`settle`.
+    While rows of some points are read and turned into answers, the server looks at the next ones: each takes about as
+    long. So the connection may be busy whenever the caller has control, and whoever else needs it has to call
+    :meth:`settle`.
     """
 
     def __init__(
@@ -72,39 +79,30 @@ class ArrayPoints:
         while (part := following) is not None:
             self._begin(part)
             following = next(parts, None)  # whoever gives the points takes his time while the server has some
-            rows = self._received(part)
+            self.settle()
             if following is not None:
                 self._begin(following)
-            for (entity_id, valid_at), row in zip(part.points, rows, strict=True):
+            for (entity_id, valid_at), row in zip(part.points, self._rows(part), strict=True):
                 yield valid_at, part.heads.get(entity_id), row
 
     def settle(self) -> None:
         """Wait for what the server is doing, so that it can be asked for something else."""
         part, self._under_way = self._under_way, None
         if part is not None:
-            part.rows = self._receive(part)
+            part.result = answer(self._connection)
 
     def _begin(self, part: _Part) -> None:
-        if part is self._under_way or part.rows is not None:
+        if part is self._under_way or part.result is not None:
             return
         self.settle()
         part.heads = self._heads_of([entity_id for entity_id, _ in part.points])
-        arrays = {
-            "entity_ids": wire.array(wire.TEXT, [entity_id for entity_id, _ in part.points]),
-            "instants": wire.array(wire.INSTANT, [valid_at for _, valid_at in part.points]),
-        }
-        self._statement.send(self._connection, self._parameters | arrays)
+        self._statement.send(self._connection, self._parameters | part.arrays)
         self._under_way = part
 
-    def _received(self, part: _Part) -> Sequence[Sequence[Any]]:
-        if part is self._under_way:
-            self.settle()
-        assert part.rows is not None
-        return part.rows
-
-    def _receive(self, part: _Part) -> Sequence[Sequence[Any]]:
+    def _rows(self, part: _Part) -> Sequence[Sequence[Any]]:
+        assert part.result is not None
         rows: list[Sequence[Any]] = [NOTHING] * len(part.points)
-        for row in self._reading.rows(answer(self._connection)):
+        for row in self._reading.rows(part.result):
             rows[row.pop() - 1] = version_columns(row)
         return rows
 

@@ -56,7 +56,7 @@ class Reading:
 
 
 def stream(connection: Any, statement: Statement, parameters: Mapping[str, Any]) -> Generator[list[Any], None, None]:
-    """Yield the rows of a statement; while the caller has some, the server looks for the next ones.
+    """Yield the rows of a statement; while some are read and the caller has them, the server looks for the next ones.
 
     It is a cursor of the server, since a statement that runs for as long as the caller takes would meet the time limit
     of statements. The connection may be busy until the generator ends or is closed.
@@ -72,11 +72,11 @@ def stream(connection: Any, statement: Statement, parameters: Mapping[str, Any])
     try:
         while under_way:
             under_way = False
-            rows = reading.rows(answer(connection))
-            if len(rows) == _AT_ONCE:
+            result = answer(connection)
+            if result.ntuples == _AT_ONCE:
                 _fetch(connection)
                 under_way = True
-            yield from rows
+            yield from reading.rows(result)
     finally:
         if under_way:
             answer(connection)
