@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal, TypeAlias
 
 import psycopg
 
@@ -19,20 +19,20 @@ from everwhen.instants import to_micros
 
 _HERE: Final = Path(__file__).parent
 ENVIRONMENT: Final = Environment("duckdb", _HERE / "asof_requirements.txt")
-# Of several events at one instant only the last is exported: ASOF takes any of them.
 _EXPORT: Final = """
 COPY (
-  SELECT entity_id, begin AS valid_from, lead(begin) OVER (PARTITION BY entity_id ORDER BY begin) AS valid_to,
+  SELECT entity_id, (extract(epoch FROM valid_from) * 1000000)::bigint AS valid_from,
     (extract(epoch FROM recorded_at) * 1000000)::bigint AS recorded_at, event_id, event_type, partition,
     "offset" AS position, state::text
-  FROM (SELECT DISTINCT ON (entity_id, valid_from) *, (extract(epoch FROM valid_from) * 1000000)::bigint AS begin
-        FROM everwhen.aircraft__1_versions ORDER BY entity_id, valid_from, "offset" DESC) last
+  FROM everwhen.aircraft__1_versions
 ) TO STDOUT (FORMAT csv, HEADER)
 """
+Ties: TypeAlias = Literal["before", "within"]
+"""When the last of several events at one instant is found, as ``ASOF`` takes any: before the clock starts or within."""
 
 
 class Peer:
-    """DuckDB, with the versions in a Parquet file.
+    """DuckDB, with the versions in Parquet files.
 
     :param connection: to the store that is exported.
     :raises Unavailable: if it cannot be had.
@@ -51,11 +51,10 @@ class Peer:
             for place, (entity_id, valid_at) in enumerate(pairs):
                 lines.writerow([place, entity_id, to_micros(valid_at, "valid_at")])
 
-    def join(self) -> tuple[float, str]:
+    def join(self, ties: Ties) -> tuple[float, str]:
         """Return how many seconds it took, and a digest of the answers."""
-        seconds, digest = json.loads(
-            ENVIRONMENT.run(str(_HERE / "asof_worker.py"), str(self._export), str(self._pairs))
-        )
+        worker = str(_HERE / "asof_worker.py")
+        seconds, digest = json.loads(ENVIRONMENT.run(worker, str(self._export), str(self._pairs), ties))
         return seconds, digest
 
 
