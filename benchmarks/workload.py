@@ -23,7 +23,7 @@ Told: TypeAlias = tuple[str, Flight, datetime]
 """Entity id, event, and when it happened."""
 
 BEGINNING: Final = 200_000
-FEW: Final = 20_000
+FEW: Final = 10_000
 """In a quick run."""
 
 part = Topic("flights-part", events=[Departed, Landed, Cancelled], schemas=SCHEMAS, partitions=4)

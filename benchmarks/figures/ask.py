@@ -33,6 +33,7 @@ Side: TypeAlias = Callable[[str, datetime], Any]
 BLOCK: Final = 500
 """Questions of one side in a turn."""
 ROUNDS: Final = 15
+QUICK_ROUNDS: Final = 3
 BIG, SMALL = 1_000_000, 100
 """Versions of an entity."""
 CHECKED: Final = 300
@@ -84,7 +85,7 @@ def _postgres(rig: Rig, store: str) -> Iterator[Outcome]:
         for entity_id, valid_at in questions[:CHECKED]:
             _compare(reader.get(entity_id, valid_at=valid_at), _of_postgres(bare(entity_id, valid_at)))
         sides = {"get": _get(reader), "sql": bare, "one": ask.select_one(connection)}
-        found = _turns(sides, questions, ROUNDS)
+        found = _turns(sides, questions, _rounds(rig))
         servers = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND backend_type = 'client backend'"
         )
@@ -117,13 +118,13 @@ def _sqlite(rig: Rig, store: str) -> Iterator[Outcome]:
         for entity_id, valid_at in questions[:CHECKED]:
             _compare(reader.get(entity_id, valid_at=valid_at), bare(entity_id, instants[valid_at]))
         sides: dict[str, Side] = {"get": _get(reader), "sql": lambda entity_id, at: bare(entity_id, instants[at])}
-        found = _turns(sides, questions, ROUNDS)
+        found = _turns(sides, questions, _rounds(rig))
     get, sql = ([each.p50 for each in found[side]] for side in sides)
     yield SQLITE.measured(get, sql, versions=versions(SQLite=sqlite_version()))
 
 
 def _flat(rig: Rig, promise: Promise, store: str, versions_: Mapping[str, str]) -> Outcome:
-    big = BIG // 20 if rig.quick else BIG
+    big = BIG // 50 if rig.quick else BIG
     with closing(SqlStore(store)) as opened:
         place = Place(opened)
         place.fill("small", in_order(SMALL))
@@ -143,7 +144,7 @@ def _flat(rig: Rig, promise: Promise, store: str, versions_: Mapping[str, str]) 
 
         sides = {name: asking(name) for name in moments}
         found: dict[str, list[float]] = {name: [] for name in sides}
-        for turn in range(ROUNDS + 1):
+        for turn in range(_rounds(rig) + 1):
             for name in list(sides)[:: 1 if turn % 2 else -1]:
                 taken = sides[name]().p50
                 if turn:  # the first one fills caches
@@ -160,6 +161,10 @@ def _filled(store: str, number: int) -> list[Question]:
     names = sorted({entity_id for entity_id, _ in told})
     chosen = (lots.choice(names) for _ in range(4 * BLOCK))
     return [(name, from_micros(to_micros(first, "") + int(lots.random() * _micros(last - first)))) for name in chosen]
+
+
+def _rounds(rig: Rig) -> int:
+    return QUICK_ROUNDS if rig.quick else ROUNDS
 
 
 def _micros(length: Any) -> int:

@@ -10,7 +10,7 @@ from benchmarks.file_order import AIRCRAFT, ORDERS, Turn, project, publish
 from benchmarks.harness.benchmark import Benchmark
 from benchmarks.harness.figure import Outcome, Promise, at_most
 from benchmarks.harness.machine import sqlite_version, versions
-from benchmarks.harness.process import alone
+from benchmarks.harness.process import alone, together
 from benchmarks.harness.rig import Rig
 from benchmarks.harness.turns import in_turns
 
@@ -31,8 +31,7 @@ def measure(rig: Rig) -> Iterator[Outcome]:
     """Project the flights of some aircraft in both orders, by a worker of all partitions."""
     number = FEW if rig.quick else SOME
     logs = {order: f"sqlite:///{rig.file('.db')}" for order in ORDERS}
-    for order, log in logs.items():
-        alone(partial(publish, log, order, number))
+    together([partial(publish, log, order, number) for order, log in logs.items()])
 
     def run(order: str) -> Turn:
         return alone(partial(project, logs[order], f"sqlite:///{rig.file('.db')}", number, None))

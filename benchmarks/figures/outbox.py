@@ -16,10 +16,10 @@ from benchmarks.harness.machine import versions
 from benchmarks.harness.process import alone
 from benchmarks.harness.rig import Rig
 from benchmarks.outbox import prepare, topic_of, write
-from benchmarks.workload import FEW
 from everwhen.connect import Relay, open_log
 
 EVENTS: Final = 25_000
+FEW: Final = 2_000
 TOGETHER: Final = 500
 """Events of a transaction: filling the outbox is not what is measured."""
 

@@ -69,8 +69,9 @@ class Rig:
     @cached_property
     def kafka(self) -> Kafka:
         """A broker of its own, as topics have fixed names and must hold nothing else; started once."""
+        options = () if self.quick else _SERVER_JAVA
         try:
-            return self._stack.enter_context(start_kafka(kinds=("docker", "jars"), java_options=_SERVER_JAVA))
+            return self._stack.enter_context(start_kafka(kinds=("docker", "jars"), java_options=options))
         except PartsError as error:
             raise Unavailable(str(error)) from error
 
