@@ -85,7 +85,7 @@ def _measure(rig: Rig, reader: Reader[Any], connection: Any) -> Iterator[Outcome
     answers = list(reader.join(pairs))
     _compare(answers, many.join(connection, pairs))
     wanted = asof.digest(answers)
-    del answers  # kept, they would be looked at by the collector of cycles in every round
+    del answers  # as a caller lets go of them
     aircraft_then = list(reader.snapshot(valid_at=middle))
     _compare(aircraft_then, many.snapshot(connection, middle))
     digests: list[str] = []
