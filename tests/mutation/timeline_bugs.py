@@ -243,7 +243,7 @@ _BELIEFS = [
     ),
     _bug(
         "a state that was folded again seems to be as old as its event",
-        before="row = row._replace(state=state, refolded_offset=by.offset, refolded_at=by.recorded_at)",
+        before="row = row.refolded(state, by)",
         after="row = row._replace(state=state)",
         tests=(BELIEFS,),
     ),

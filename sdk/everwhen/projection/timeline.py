@@ -305,7 +305,7 @@ class Timeline:
                 if self._kept + len(ended) == self._depth:
                     return False
                 ended.append(Superseded(row, by.offset, by.recorded_at, withdrawn=False))
-                row = row._replace(state=state, refolded_offset=by.offset, refolded_at=by.recorded_at)
+                row = row.refolded(state, by)
             elif _key(row) > settled:
                 break  # the same state as before, so nothing after it can differ
             folded.append(row)
@@ -325,7 +325,7 @@ class Timeline:
             if row.offset >= by.offset:
                 self._rows[index] = row._replace(state=state)
             elif state != row.state or _key(row) not in self._stored:
-                self._rows[index] = row._replace(state=state, refolded_offset=by.offset, refolded_at=by.recorded_at)
+                self._rows[index] = row.refolded(state, by)
                 self._tally.refolded += 1
 
     def _fold_waiting(self) -> _Key | None:
