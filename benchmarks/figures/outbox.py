@@ -13,13 +13,14 @@ from typing import Final
 from benchmarks.harness.benchmark import Benchmark
 from benchmarks.harness.figure import Outcome, Promise, at_least
 from benchmarks.harness.machine import versions
-from benchmarks.harness.process import alone
+from benchmarks.harness.process import alone, together
 from benchmarks.harness.rig import Rig
 from benchmarks.outbox import prepare, topic_of, write
 from everwhen.connect import Relay, open_log
 
 EVENTS: Final = 25_000
 FEW: Final = 2_000
+WRITERS: Final = 2
 TOGETHER: Final = 500
 """Events of a transaction: filling the outbox is not what is measured."""
 
@@ -40,7 +41,9 @@ def measure(rig: Rig) -> Iterator[Outcome]:
     used = versions(
         ["confluent-kafka", "SQLAlchemy", "psycopg"], Kafka=rig.kafka_version, PostgreSQL=rig.postgres_version
     )
-    yield RELAY.measured(rates, versions=used, note=f"{number:,} events of 1,000 entities, about 100 bytes each")
+    yield RELAY.measured(
+        rates, versions=used, note=f"{number:,} events of {WRITERS},000 entities, about 100 bytes each"
+    )
 
 
 def _round(rig: Rig, name: str, number: int) -> float:
@@ -48,7 +51,8 @@ def _round(rig: Rig, name: str, number: int) -> float:
     with closing(open_log(rig.log)) as log, rig.database() as database:
         log.create_topic(name, 4)
         prepare(database, name, schemas)
-        alone(partial(write, database, name, schemas, 0, number, TOGETHER, False))
+        share = number // WRITERS
+        together([partial(write, database, name, schemas, each, share, TOGETHER, False) for each in range(WRITERS)])
         rate = alone(partial(_relayed, database, name, schemas, rig.log))
         rig.delete_topic(name)
         return rate
