@@ -395,7 +395,7 @@ def _scheme(url: object) -> str:
     """The part of a URL that can be shown: it may hold a password further on."""
     if not isinstance(url, str):
         return f"of type {type(url).__name__}"
-    return repr(url.partition("://")[0] + "://…") if "://" in url else "without a scheme"
+    return repr(url.partition("://")[0] + "://…") if "://" in url else "without '://'"
 
 
 def _is_local(log: Log) -> bool:

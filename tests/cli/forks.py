@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import runpy
 import sys
@@ -10,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from everwhen.cli import main
+from tests.forkserver import PROCESSES
 
 _SECONDS = 60.0
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.cli.forks", "everwhen.sql", "everwhen.local", "everwhen.event.codec"])
 
 
 def run(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], out: Path, err: Path) -> int:
@@ -27,7 +25,7 @@ def run_script(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str
 
 
 def _fork(work: Callable[[], None], words: tuple[str, ...], *place: object) -> int:
-    process = _context.Process(target=_child, args=(work, words, *place))
+    process = PROCESSES.Process(target=_child, args=(work, words, *place))
     process.start()
     process.join(_SECONDS)
     if process.exitcode is None:

@@ -96,7 +96,7 @@ BUGS = [
     ),
     _connect(
         "a log that is not known is shown with its password",
-        before='return repr(url.partition("://")[0] + "://…") if "://" in url else "without a scheme"',
+        before='return repr(url.partition("://")[0] + "://…") if "://" in url else "without \'://\'"',
         after="return repr(url)",
         tests=(_PUBLISHER + "test_a_log_of_no_known_kind_is_refused_without_showing_a_password",),
     ),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
 import sqlite3
@@ -28,6 +27,7 @@ from everwhen.sql.migrations import BASELINE, STEPS
 from everwhen.sql.tables import SCHEMA_VERSION
 from everwhen.testing.parts.postgres import PostgresAddress
 from everwhen.testing.store_samples import head, version
+from tests.forkserver import PROCESSES
 from tests.store import old_stores
 
 LEDGER = TopicDescription("ledger", 2, "cluster-1", "topic-1")
@@ -161,7 +161,7 @@ def test_an_upgraded_store_answers_and_goes_on_as_a_fresh_one(urls: Iterator[str
 
 def killed_at(url: str, number: int) -> bool:
     """Upgrade in another process, which is killed when it is about to execute a statement; say whether it was."""
-    process = multiprocessing.get_context("fork").Process(target=_upgrade_and_die, args=(url, number))
+    process = PROCESSES.Process(target=_upgrade_and_die, args=(url, number))
     process.start()
     process.join(60)
     assert process.exitcode in (0, -signal.SIGKILL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
 import os
 import resource
 import signal
@@ -14,13 +13,12 @@ from pydantic import BaseModel
 
 from everwhen import Event, Projection, Publisher, Topic, Worker, WorkerSettings
 from everwhen.event import contracts
+from tests.forkserver import PROCESSES
 
 T0 = datetime(2026, 3, 1, tzinfo=UTC)
 _PATIENCE = 60.0
 _GROWTH = 2**28
 """Bytes that a process may take on top of what it has, where that is bounded."""
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.worker.deadly", "everwhen.sql", "everwhen.local", "everwhen.event.codec"])
 
 
 class Added(Event, type="deadly.added"):
@@ -97,7 +95,7 @@ class Process:
     """A worker process."""
 
     def __init__(self, desk: Desk, *, bounded: bool) -> None:
-        self._process = _context.Process(target=_run, args=(desk.directory, bounded), daemon=True)
+        self._process = PROCESSES.Process(target=_run, args=(desk.directory, bounded), daemon=True)
         self._process.start()
 
     def wait(self, seconds: float = _PATIENCE) -> int:
